@@ -1,0 +1,20 @@
+"""The contract: prior, simulator, model, posterior, checkpoints."""
+
+from . import checkpoint
+from .model import Model, Target
+from .posterior import AbstractPosterior, SamplePosterior
+from .prior import Parameter, Prior
+from .simulator import AbstractForwardSimulator, AbstractSimulator, AbstractTractableSimulator
+
+__all__ = [
+    "AbstractForwardSimulator",
+    "AbstractPosterior",
+    "AbstractSimulator",
+    "AbstractTractableSimulator",
+    "Model",
+    "Parameter",
+    "Prior",
+    "SamplePosterior",
+    "Target",
+    "checkpoint",
+]

@@ -1,0 +1,1 @@
+"""Convergence and calibration."""
