@@ -1,0 +1,1 @@
+"""Stellar streams: potentials, orbits, sprays and their observation."""
