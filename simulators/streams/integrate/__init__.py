@@ -1,0 +1,6 @@
+"""Fixed-step integrators for test particles, elementwise on separate coordinates."""
+
+from simulators.streams.integrate.nystrom import Triple, nystrom
+from simulators.streams.integrate.stormer import CYCLE, MARGIN, Sums, begin, finish, march
+
+__all__ = ["CYCLE", "MARGIN", "Sums", "Triple", "begin", "finish", "march", "nystrom"]

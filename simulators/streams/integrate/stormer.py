@@ -1,0 +1,181 @@
+r"""Stormer's explicit multistep method of order 8, one acceleration a step.
+
+For x'' = a(x, t) on a uniform grid t_n = t_0 + n h, in the summed form of Gauss & Jackson:
+
+    s_{n+1} - 2 s_n + s_{n-1} = h^2 a_n,
+    x_{n+1} = s_{n+1} + h^2 \sum_{j=0}^{5} p_j a_{n-j},
+
+and at the two ends, where accelerations on both sides are known,
+
+    x_n = s_n + h^2 \sum_{k=-3}^{3} alpha_k a_{n+k},
+    v_n = (s_{n+1} - s_{n-1}) / 2h + h \sum_{k=-3}^{3} beta_k a_{n+k}.
+
+The weights are such that polynomials are exact: with u = h d/dt, the p_j and alpha_k
+represent f(u) = 1/u^2 - 1/(4 sinh^2(u/2)) and the beta_k represent the antiderivative of -f.
+
+Why this one. What limits the step of an orbit in a galaxy is the crossing of the thin
+disc: there the acceleration changes over the time b / v_z (2 Myr for b = 0.28 kpc and
+150 km/s). The kick that the star gets is an integral, and a sum over equally spaced samples
+of it has an error that falls exponentially, as exp(-2 pi b / (v_z h)), as the trapezoidal rule
+does. So the samples should be equally spaced and each should serve many steps: a
+multistep method in summed form. Orders above 8 gain nothing, as the disc crossing sets the
+error, and cost stability: this one is stable for frequencies up to 0.46 / h, the one of
+order 10 up to 0.25 / h.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import factorial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from simulators.streams.integrate.nystrom import Triple, nystrom
+
+CYCLE = 8
+"""Accelerations kept, which is the number of steps in one unrolled cycle."""
+MARGIN = 3
+"""Steps that the sums run ahead of the positions they give: half of the central stencil."""
+
+
+def _taylor(n: int) -> list[Fraction]:
+    """Taylor coefficients of f(u) = 1/u^2 - 1/(4 sinh^2(u/2)), up to u^(n-1)."""
+    # 4 sinh^2(u/2) = u^2 w(u) with w = sum 2 u^2k / (2k+2)!, so f = (1 - 1/w) / u^2.
+    w = [Fraction(2, factorial(k + 2)) if k % 2 == 0 else Fraction(0) for k in range(n + 2)]
+    inverse = [Fraction(1)]
+    for k in range(1, n + 2):
+        inverse.append(-sum(w[j] * inverse[k - j] for j in range(1, k + 1)))
+    return [-value for value in inverse[2:]]
+
+
+def _weights(offsets: range, series: list[Fraction]) -> tuple[float, ...]:
+    """Weights w_k with sum_k w_k exp(k u) = series + O(u^len(offsets)), in exact arithmetic."""
+    rows = [
+        [*(Fraction(k**m) for k in offsets), factorial(m) * series[m]] for m in range(len(offsets))
+    ]
+    for i in range(len(rows)):
+        pivot = next(r for r in range(i, len(rows)) if rows[r][i] != 0)
+        rows[i], rows[pivot] = rows[pivot], rows[i]
+        rows[i] = [value / rows[i][i] for value in rows[i]]
+        for r in range(len(rows)):
+            if r != i:
+                rows[r] = [a - rows[r][i] * b for a, b in zip(rows[r], rows[i], strict=True)]
+    return tuple(float(row[-1]) for row in rows)
+
+
+_F = _taylor(7)
+_CENTRAL = range(-MARGIN, MARGIN + 1)
+PREDICT = _weights(range(-1, -7, -1), _F)
+POSITION = _weights(_CENTRAL, _F)
+VELOCITY = _weights(_CENTRAL, [Fraction(0), *(-f / (m + 1) for m, f in enumerate(_F[:-1]))])
+
+
+class Sums(NamedTuple):
+    """The state at step n: s_n, s_n - s_{n-1} (kpc) and accelerations (kpc/Myr^2).
+
+    `a[j]` holds a_{n-7+j}, so `a[-1]` is the newest.
+    """
+
+    s: Triple
+    ds: Triple
+    a: tuple[Triple, ...]
+
+
+def _combine(weights, accelerations) -> Triple:
+    return tuple(
+        sum(w * a[i] for w, a in zip(weights, accelerations, strict=True)) for i in range(3)
+    )
+
+
+def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Array) -> Sums:
+    """The sums at `t + MARGIN h` from position and velocity at grid time `t`.
+
+    The accelerations three steps to either side come from steps of `nystrom`. For the
+    arguments see there; `h` may be negative.
+    """
+    dtype = jnp.result_type(x[0])
+    t, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
+    t = jnp.broadcast_to(t, jnp.broadcast_shapes(t.shape, h.shape))
+
+    def neighbours(step):
+        def one(carry, _):
+            x, v, time = carry
+            x, v = nystrom(acceleration, x, v, time, step, 1)
+            time = time + step
+            return (x, v, time), acceleration(*x, time)
+
+        stacked = jax.lax.scan(one, (tuple(x), tuple(v), t), length=MARGIN)[1]
+        return [tuple(ai[j] for ai in stacked) for j in range(MARGIN)]
+
+    behind, ahead = neighbours(-h), neighbours(h)
+    here = tuple(acceleration(*x, t))
+    a = [*reversed(behind), here, *ahead]
+    h2 = h * h
+    s = tuple(xi - h2 * c for xi, c in zip(x, _combine(POSITION, a), strict=True))
+    ds = tuple(
+        h * vi - h2 * c + 0.5 * h2 * ai
+        for vi, c, ai in zip(v, _combine(VELOCITY, a), here, strict=True)
+    )
+    s = tuple(si + di for si, di in zip(s, ds, strict=True))
+    for known in ahead[:-1]:
+        ds = tuple(di + h2 * ai for di, ai in zip(ds, known, strict=True))
+        s = tuple(si + di for si, di in zip(s, ds, strict=True))
+    # The eighth slot is never read before it is overwritten.
+    return Sums(s, ds, (a[0], *a))
+
+
+def march(
+    acceleration: Callable, state: Sums, h: jax.Array, xs=None, n_cycles: int | None = None
+) -> Sums:
+    """Advance the sums by cycles of `CYCLE` steps.
+
+    A cycle is unrolled, so that the oldest acceleration is overwritten in place and no
+    history is shifted through memory.
+
+    Args:
+        acceleration: `(x, y, z, k) -> (ax, ay, az)`, where `k` is what is to be known of
+            the new step: one entry of `xs`.
+        state: where to start.
+        h: step, Myr.
+        xs: pytree of arrays (n_cycles, CYCLE, ...), one entry for each new step.
+        n_cycles: number of cycles when `xs` is None; then `k` is None.
+
+    Returns:
+        The state after the last step.
+    """
+    return jax.lax.scan(
+        lambda state, k: (_cycle(acceleration, state, h, k), None), state, xs, length=n_cycles
+    )[0]
+
+
+def _cycle(acceleration: Callable, state: Sums, h: jax.Array, k) -> Sums:
+    h2 = h * h
+    s, ds, a = state
+    a = list(a)
+    for step in range(CYCLE):
+        # a[step] is the oldest of the eight here, a[step - 1] the newest.
+        ds = tuple(di + h2 * ai for di, ai in zip(ds, a[step - 1], strict=True))
+        s = tuple(si + di for si, di in zip(s, ds, strict=True))
+        ahead = _combine(PREDICT, [a[step - 1 - j] for j in range(len(PREDICT))])
+        x = tuple(si + h2 * pi for si, pi in zip(s, ahead, strict=True))
+        a[step] = tuple(acceleration(*x, jax.tree.map(lambda leaf, n=step: leaf[n], k)))
+    return Sums(s, ds, tuple(a))
+
+
+def finish(state: Sums, h: jax.Array) -> tuple[Triple, Triple]:
+    """Positions (kpc) and velocities (kpc/Myr) `MARGIN` steps before the sums."""
+    h2 = h * h
+    s, ds, a = state
+    for j in range(MARGIN):
+        s = tuple(si - di for si, di in zip(s, ds, strict=True))
+        ds = tuple(di - h2 * ai for di, ai in zip(ds, a[-2 - j], strict=True))
+    # Now s is s_n and ds is s_n - s_{n-1}.
+    central = a[-1 - 2 * MARGIN :]
+    here = a[-1 - MARGIN]
+    x = tuple(si + h2 * c for si, c in zip(s, _combine(POSITION, central), strict=True))
+    v = tuple(
+        (di + 0.5 * h2 * ai) / h + h * c
+        for di, ai, c in zip(ds, here, _combine(VELOCITY, central), strict=True)
+    )
+    return x, v
