@@ -68,8 +68,8 @@ def summarize(
     that it exists with no particle near. The width is the weighted scatter about that line. The
     level is a linear combination of the y_i; the Monte-Carlo variance is the local scatter times
     the sum of its squared coefficients, and large where the prior line carries the weight. All
-    observables share the kernel weights: the cost is one exponential for each particle and
-    position, and M multiply-adds.
+    observables share the kernel weights: the cost is one exponential and a few multiply-adds for
+    each particle and position.
 
     Args:
         phi1: the particles' positions along the stream [deg], shape (N,).
@@ -101,60 +101,65 @@ def summarize(
     weights = jnp.where(counts, weights, 0.0) * (count / jnp.maximum(total, tiny))
     # Where, not times: zero times NaN would be NaN.
     phi1 = jnp.where(counts, phi1, 0.0)
+    y = jnp.stack([jnp.where(counts, jnp.asarray(o, dtype), 0.0) for o in observables])
     h = jnp.asarray(bandwidth, dtype)
 
     # From the middle position on, so that a stream across +-180 deg is in one piece.
     x, x_at = (wrap_degrees(p - at[at.size // 2]) for p in (phi1, at))
     u = wrap_degrees(phi1[None, :] - at[:, None]) / h
     kernel = weights[None, :] * jnp.exp(-0.5 * u * u)
-    s0, s1, s2 = (jnp.sum(kernel * m, 1) for m in (1.0, u, u * u))
-    v0, v1, v2 = (jnp.sum(kernel * kernel * m, 1) for m in (1.0, u, u * u))
+    ku = kernel * u
+    # Sums over the particles, shape (1, K).
+    s0, s1, s2 = (jnp.sum(p, 1)[None, :] for p in (kernel, ku, ku * u))
+    v0, v1, v2 = (jnp.sum(p, 1)[None, :] for p in (kernel * kernel, kernel * ku, ku * ku))
     level, tilt = s0 + _PRIOR_LEVEL, s2 + _PRIOR_SLOPE
     det = level * tilt - s1 * s1
     # Sum of squared coefficients of the particles, and the coefficient of the prior line's level.
     spread = (tilt * tilt * v0 - 2.0 * tilt * s1 * v1 + s1 * s1 * v2) / (det * det)
     prior_share = _PRIOR_LEVEL * tilt / det
 
-    tracks, slopes, widths, variances = [], [], [], []
-    for y in observables:
-        y = jnp.where(counts, jnp.asarray(y, dtype), 0.0)
-        a0, b0, scatter2, floor = _prior_line(x, y, weights, count)
-        # Residuals from the prior line keep digits in float32 and put the prior at (0, 0).
-        r = y - a0 - b0 * x
-        t0, t1 = jnp.sum(kernel * r[None, :], 1), jnp.sum(kernel * u * r[None, :], 1)
-        a = (tilt * t0 - s1 * t1) / det
-        b = (level * t1 - s1 * t0) / det
-        rest = r[None, :] - a[:, None] - b[:, None] * u
-        var = (jnp.sum(kernel * rest * rest, 1) + _PRIOR_LEVEL * scatter2) / level + floor
-        tracks.append(a + a0 + b0 * x_at)
-        slopes.append(b / h + b0)
-        widths.append(jnp.sqrt(var))
-        variances.append(var * spread + (_PRIOR_SCATTER * prior_share) ** 2 * scatter2)
+    a0, b0, scatter2, floor = (c[:, None] for c in _prior_line(x, y, weights, count))
+    # Residuals from the prior line keep digits in float32 and put the prior at (0, 0).
+    r = y - a0 - b0 * x[None, :]
+    # Matrix products over the particles, (M, K): under forward-mode differentiation with ten
+    # parameters they ran five times faster than one elementwise pass for each observable.
+    t0, t1, q = _dot(r, kernel), _dot(r, ku), _dot(r * r, kernel)
+    a, b = (tilt * t0 - s1 * t1) / det, (level * t1 - s1 * t0) / det
+    left = q - 2.0 * (a * t0 + b * t1) + a * a * s0 + 2.0 * a * b * s1 + b * b * s2
+    var = (jnp.maximum(left, 0.0) + _PRIOR_LEVEL * scatter2) / level + floor
 
-    n_eff = s0 * s0 / (v0 + _PRIOR_LEVEL)
-    density = s0 / (count * h * math.sqrt(2.0 * math.pi))
+    n_eff = (s0 * s0 / (v0 + _PRIOR_LEVEL))[0]
     return StreamSummary(
-        jnp.stack(tracks),
-        jnp.stack(slopes),
-        jnp.stack(widths),
-        jnp.stack(variances),
-        density,
-        n_eff,
-        n_eff / (n_eff + min_particles),
+        track=a + a0 + b0 * x_at[None, :],
+        slope=b / h + b0,
+        width=jnp.sqrt(var),
+        mc_variance=var * spread + (_PRIOR_SCATTER * prior_share) ** 2 * scatter2,
+        density=s0[0] / (count * h * math.sqrt(2.0 * math.pi)),
+        n_eff=n_eff,
+        validity=n_eff / (n_eff + min_particles),
     )
 
 
+def _dot(values, kernel):
+    return jnp.einsum("mn,kn->mk", values, kernel, precision="highest")
+
+
 def _prior_line(x, y, weights, count):
-    """Weighted least-squares line level + slope x through all particles, and the variance about it.
+    """Weighted least-squares lines level + slope x through all particles, the variances about them.
 
     The small terms keep a stream of no length, or one without scatter, finite and differentiable.
     """
-    x_mean, y_mean = jnp.sum(weights * x) / count, jnp.sum(weights * y) / count
-    dx, dy = x - x_mean, y - y_mean
-    slope = jnp.sum(weights * dx * dy) / (jnp.sum(weights * dx * dx) + 1e-4 * count)
-    rest = dy - slope * dx
+    x_mean, y_mean = jnp.sum(weights * x) / count, jnp.sum(weights[None, :] * y, 1) / count
+    dx, dy = x - x_mean, y - y_mean[:, None]
+    slope = jnp.sum((weights * dx)[None, :] * dy, 1) / (jnp.sum(weights * dx * dx) + 1e-4 * count)
+    rest = dy - slope[:, None] * dx[None, :]
     floor = (float(jnp.finfo(x.dtype).eps) ** 2) * (1.0 + y_mean * y_mean)
-    return y_mean - slope * x_mean, slope, jnp.sum(weights * rest * rest) / count + floor, floor
+    return (
+        y_mean - slope * x_mean,
+        slope,
+        jnp.sum(weights[None, :] * rest**2, 1) / count + floor,
+        floor,
+    )
 
 
 def _check(phi1, observables, at, weights):
