@@ -82,9 +82,11 @@ class Sums(NamedTuple):
     a: tuple[Triple, ...]
 
 
-def _combine(weights, accelerations) -> Triple:
+def combine(weights, accelerations, components: int = 3) -> Triple:
+    """Weighted sum of accelerations, one weight each."""
     return tuple(
-        sum(w * a[i] for w, a in zip(weights, accelerations, strict=True)) for i in range(3)
+        sum(w * a[i] for w, a in zip(weights, accelerations, strict=True))
+        for i in range(components)
     )
 
 
@@ -112,10 +114,10 @@ def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Arr
     here = tuple(acceleration(*x, t))
     a = [*reversed(behind), here, *ahead]
     h2 = h * h
-    s = tuple(xi - h2 * c for xi, c in zip(x, _combine(POSITION, a), strict=True))
+    s = tuple(xi - h2 * c for xi, c in zip(x, combine(POSITION, a), strict=True))
     ds = tuple(
         h * vi - h2 * c + 0.5 * h2 * ai
-        for vi, c, ai in zip(v, _combine(VELOCITY, a), here, strict=True)
+        for vi, c, ai in zip(v, combine(VELOCITY, a), here, strict=True)
     )
     s = tuple(si + di for si, di in zip(s, ds, strict=True))
     for known in ahead[:-1]:
@@ -144,23 +146,41 @@ def march(
     Returns:
         The state after the last step.
     """
-    return jax.lax.scan(
-        lambda state, k: (_cycle(acceleration, state, h, k), None), state, xs, length=n_cycles
-    )[0]
+
+    def cycle(state, k):
+        return _cycle(acceleration, state, h, k)[0], None
+
+    return jax.lax.scan(cycle, state, xs, length=n_cycles)[0]
 
 
-def _cycle(acceleration: Callable, state: Sums, h: jax.Array, k) -> Sums:
+def record(acceleration: Callable, state: Sums, h: jax.Array, xs) -> tuple[Sums, Triple, Triple]:
+    """As `march`, and all s_n and a_n on the way: three arrays (n_steps, ...) each."""
+
+    def cycle(state, k):
+        state, s = _cycle(acceleration, state, h, k)
+        return state, (s, state.a)
+
+    state, (s, a) = jax.lax.scan(cycle, state, xs)
+
+    def steps(rows, i):
+        return jnp.stack([row[i] for row in rows], axis=1).reshape(-1, *rows[0][i].shape[1:])
+
+    return state, tuple(steps(s, i) for i in range(3)), tuple(steps(a, i) for i in range(3))
+
+
+def _cycle(acceleration: Callable, state: Sums, h: jax.Array, k) -> tuple[Sums, list[Triple]]:
     h2 = h * h
     s, ds, a = state
-    a = list(a)
+    a, passed = list(a), []
     for step in range(CYCLE):
         # a[step] is the oldest of the eight here, a[step - 1] the newest.
         ds = tuple(di + h2 * ai for di, ai in zip(ds, a[step - 1], strict=True))
         s = tuple(si + di for si, di in zip(s, ds, strict=True))
-        ahead = _combine(PREDICT, [a[step - 1 - j] for j in range(len(PREDICT))])
+        ahead = combine(PREDICT, [a[step - 1 - j] for j in range(len(PREDICT))])
         x = tuple(si + h2 * pi for si, pi in zip(s, ahead, strict=True))
         a[step] = tuple(acceleration(*x, jax.tree.map(lambda leaf, n=step: leaf[n], k)))
-    return Sums(s, ds, tuple(a))
+        passed.append(s)
+    return Sums(s, ds, tuple(a)), passed
 
 
 def finish(state: Sums, h: jax.Array) -> tuple[Triple, Triple]:
@@ -173,9 +193,9 @@ def finish(state: Sums, h: jax.Array) -> tuple[Triple, Triple]:
     # Now s is s_n and ds is s_n - s_{n-1}.
     central = a[-1 - 2 * MARGIN :]
     here = a[-1 - MARGIN]
-    x = tuple(si + h2 * c for si, c in zip(s, _combine(POSITION, central), strict=True))
+    x = tuple(si + h2 * c for si, c in zip(s, combine(POSITION, central), strict=True))
     v = tuple(
         (di + 0.5 * h2 * ai) / h + h * c
-        for di, ai, c in zip(ds, here, _combine(VELOCITY, central), strict=True)
+        for di, ai, c in zip(ds, here, combine(VELOCITY, central), strict=True)
     )
     return x, v
