@@ -82,7 +82,7 @@ def summarize(
         min_particles: the effective number of particles at which `validity` is one half.
 
     Raises:
-        ValueError: if shapes do not match or there is no observable.
+        ValueError: if shapes do not match, there is no observable, or `bandwidth` is a number <= 0.
 
     >>> phi1 = jnp.linspace(-10.0, 10.0, 401)
     >>> s = summarize(phi1, [1.0 + 0.3 * phi1], at=jnp.array([-10.0, 0.0, 5.0]), bandwidth=1.0)
@@ -91,7 +91,7 @@ def summarize(
     """
     phi1, at = jnp.asarray(phi1), jnp.asarray(at)
     observables = [jnp.asarray(y) for y in observables]
-    _check(phi1, observables, at, weights)
+    _check(phi1, observables, at, weights, bandwidth)
     dtype = phi1.dtype
     weights = jnp.ones_like(phi1) if weights is None else jnp.asarray(weights, dtype)
     counts = weights > 0
@@ -162,7 +162,9 @@ def _prior_line(x, y, weights, count):
     )
 
 
-def _check(phi1, observables, at, weights):
+def _check(phi1, observables, at, weights, bandwidth):
+    if isinstance(bandwidth, int | float) and not 0 < bandwidth < math.inf:
+        raise ValueError(f"bandwidth: expected a width > 0 [deg], got {bandwidth}")
     if phi1.ndim != 1 or at.ndim != 1 or at.size == 0:
         raise ValueError(
             f"phi1 and at: expected shapes (N,) and (K,) with K > 0, got {phi1.shape} and "

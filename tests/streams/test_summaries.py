@@ -149,3 +149,5 @@ def test_bad_shapes_are_refused():
         summarize(x, [], AT, 1.0)
     with pytest.raises(ValueError, match="vmap"):
         summarize(np.zeros((5, 2)), [x], AT, 1.0)
+    with pytest.raises(ValueError, match="bandwidth: expected a width > 0"):
+        summarize(x, [x], AT, 0.0)

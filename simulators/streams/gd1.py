@@ -1,0 +1,73 @@
+"""The observation of the main job: GD-1's track, from what the package galstreams ships."""
+
+from collections.abc import Mapping, Sequence
+
+import jax.numpy as jnp
+
+from simulators.streams.observe import OBSERVABLES, TrackMeasurements, read_track, sample_track
+
+#: Positions of `gd1_measurements` [deg]: every 10 deg. The galstreams track is a polynomial of
+#: degree seven over its members, so that more positions than about nine would count the same
+#: information twice; outside this range the fitted polynomials diverge from each other.
+GD1_PHI1 = tuple(float(p) for p in range(-80, 1, 10))
+#: Uncertainties of `gd1_measurements`, with reasons in its docstring.
+GD1_SIGMA = {
+    "phi2": 0.1,
+    "distance": 0.5,
+    "pm_phi1_cosphi2": 0.1,
+    "pm_phi2": 0.1,
+    "radial_velocity": 10.0,
+}
+
+
+def gd1_measurements(
+    phi1: Sequence[float] = GD1_PHI1, sigma: Mapping[str, float] | None = None
+) -> TrackMeasurements:
+    """The track of GD-1, sampled from the curves that galstreams ships.
+
+    phi2, proper motions and radial velocity are those of "GD-1-I24", a fit to the members of Ibata
+    et al. (2024, ApJ 967, 89; Gaia DR3 and follow-up spectroscopy). That track has no distance
+    (galstreams fills in 1 kpc); it comes from "GD-1-I21" (Ibata et al. 2021). The radial
+    velocities of "GD-1-I21" are not used: they disagree by up to 50 km/s with "GD-1-I24", with the
+    spectroscopy of Koposov, Rix & Hogg (2010) and with any orbit through the other observables.
+    The distance of "GD-1-PB18" is not used either: a straight line assumed by its authors.
+
+    The curves come without uncertainties. The default ones are
+
+    - phi2, 0.1 deg: the scatter of the binned medians of Price-Whelan & Bonaca (2018) about the
+      curve; the curve has none of GD-1's known wiggles and gaps;
+    - distance, 0.5 kpc: the errors of Koposov et al. (2010, table 3) are 0.3 to 0.5 kpc, and their
+      distances scatter by 0.4 kpc about this curve;
+    - proper motions, 0.1 mas/yr: the median standard error of the binned medians of Price-Whelan &
+      Bonaca (2018); the 2021 and 2024 curves differ by 0.06 and 0.08 mas/yr rms;
+    - radial velocity, 10 km/s: errors of the stars of Koposov et al. (2010, table 1) are 5 to 18
+      km/s.
+
+    Args:
+        phi1: increasing positions [deg].
+        sigma: observable -> standard error, in place of the defaults; observables without an entry
+            keep theirs.
+
+    Raises:
+        FileNotFoundError: if galstreams is not installed.
+        ValueError: if a position is outside the tracks or an uncertainty is not positive.
+
+    >>> gd1_measurements().value.shape  # doctest: +SKIP
+    (5, 9)
+    """
+    sigma = GD1_SIGMA | dict(sigma or {})
+    if extra := set(sigma) - set(GD1_SIGMA):
+        raise ValueError(f"sigma: no observable {sorted(extra)}; choose from {list(GD1_SIGMA)}")
+    distance = {"distance": sigma["distance"]}
+    rest = {n: s for n, s in sigma.items() if n != "distance"}
+    parts = (
+        sample_track(read_track("GD-1-I24"), phi1, rest),
+        sample_track(read_track("GD-1-I21"), phi1, distance),
+    )
+    names = parts[0].names + parts[1].names
+    joined = TrackMeasurements(
+        parts[0].phi1,
+        *(jnp.concatenate([getattr(p, k) for p in parts]) for k in ("value", "sigma", "mask")),
+        names,
+    )
+    return joined.select(OBSERVABLES)
