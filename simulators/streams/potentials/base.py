@@ -21,8 +21,10 @@ def cast(x, *values):
     return tuple(jnp.asarray(v).astype(x.dtype) for v in values)
 
 
-def check(potential, *names, least=0.0, open_end=True):
-    """Refuse concrete parameters that are not finite or not above `least`; tracers pass.
+def check(potential, *names, least=0.0, open_end=True, below=math.inf):
+    """Refuse concrete parameters outside (least, below), [least, below) with `open_end` false.
+
+    Tracers pass: their values are not known.
 
     Raises:
         ValueError: names the class, the argument, its value and the remedy.
@@ -32,12 +34,13 @@ def check(potential, *names, least=0.0, open_end=True):
         if not isinstance(value, (np.ndarray, jax.Array)) or isinstance(value, jax.core.Tracer):
             continue
         array = np.asarray(value)
-        inside = array > least if open_end else array >= least
+        inside = (array > least if open_end else array >= least) & (array < below)
         if not np.all(np.isfinite(array) & inside):
-            relation = "above" if open_end else "at least"
+            bounds = [] if least == -math.inf else [f"{'above' if open_end else '>='} {least:g}"]
+            bounds += [] if below == math.inf else [f"below {below:g}"]
             raise ValueError(
                 f"{type(potential).__name__}: argument `{name}` = {array} is outside its support; "
-                f"give finite values {relation} {least:g}."
+                f"give {' and '.join(['finite values', *bounds])}."
             )
 
 

@@ -12,7 +12,7 @@ from simulators.streams.potentials.special import nfw_depth, nfw_pull, tiny
 from simulators.streams.units import G, as_float
 
 #: Critical density today [Msun/kpc^3] for H0 = 67.66 km/s/Mpc (Planck 2018, Table 2 last column).
-RHO_CRITICAL = 127.05
+RHO_CRITICAL = 127.0528153974983
 
 
 class NFW(AbstractPotential):
