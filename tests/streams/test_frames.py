@@ -11,7 +11,12 @@ from simulators.streams.frames import GD1, GreatCircleFrame, SolarFrame
 from simulators.streams.units import KMS
 
 x64 = pytest.mark.skipif(not jax.config.jax_enable_x64, reason="tolerances are for float64")
-SOLAR = dict(galcen_distance=8.3, galcen_v_sun=(11.1, 244.0, 7.25), z_sun=0.027, roll=1.3)
+SOLAR = {
+    "galcen_distance": 8.3,
+    "galcen_v_sun": (11.1, 244.0, 7.25),
+    "z_sun": 0.027,
+    "roll": 1.3,
+}
 
 
 def phase_space(n=500, seed=0):
@@ -120,6 +125,7 @@ def test_round_trips_close():
         assert relative(a, np.asarray(b)) < 1e-9
 
 
+@pytest.mark.smoke
 def test_angles_stay_in_their_ranges():
     w = phase_space(4000, seed=4)
     phi1 = frames.galactocentric_to_stream(*w).phi1
@@ -184,6 +190,7 @@ def test_gradients_match_finite_differences_in_everything():
     np.testing.assert_allclose(forward, numeric, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.smoke
 def test_float32_in_float32_out_and_near_float64():
     w = phase_space(200, seed=5)
     single = [np.float32(c) for c in w]

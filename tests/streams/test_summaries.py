@@ -108,6 +108,7 @@ def test_empty_neighbourhoods_are_finite_and_say_so(dtype):
             assert jnp.all(jnp.isfinite(leaf)), name
 
 
+@pytest.mark.smoke
 def test_particles_without_weight_count_for_nothing():
     phi1, phi2, vr, w = stream(300)
     gone = np.arange(300) % 3 == 0
