@@ -62,7 +62,7 @@ def truncate(name, distribution, low, high):
     try:
         mass = float(distribution.cdf(jnp.asarray(high)) - distribution.cdf(jnp.asarray(low)))
         distribution.icdf(jnp.asarray(0.5))
-    except (NotImplementedError, AttributeError, TypeError) as error:
+    except (NotImplementedError, AttributeError, TypeError, ImportError) as error:
         raise ValueError(
             f"parameter {name!r}: {type(distribution).__name__} has no cdf and icdf in NumPyro, "
             "so it cannot be truncated without rejection. Use a Uniform, Normal, LogNormal or "

@@ -9,7 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 FORWARD_MAX_DIM = 12
-"""Up to this many parameters "auto" takes forward mode."""
+"""Up to this many parameters "auto" takes forward mode.
+
+On stream likelihoods it measured 1.7 times faster at 4 to 10 parameters; on 200 orbits of 600
+leapfrog steps with 8 parameters the two took the same time (8.8 and 8.0 ms; the value 1.5 ms).
+Forward mode has the shorter compilation and keeps no tape, so ties go to it.
+"""
 
 
 def resolve_mode(dim, mode):
@@ -100,7 +105,8 @@ def on_threads(function, items):
 
     XLA frees the interpreter lock while it runs. Measured on two cores, four separate runs of
     one compiled function on two threads took 0.54 (1e3 elements) and 0.51 (2e4) of the time of
-    a loop; one vmapped call took 1.01 and 0.61.
+    a loop; one vmapped call took 1.01 and 0.61. NUTS, four chains, 8 ms a gradient: 34 s on
+    threads, 75 s in lockstep.
     """
     if not items:
         return []

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -143,7 +144,7 @@ def nuts(
             resume=resume,
             report=_reporter(progress),
         )
-    draws = jax.jit(jax.vmap(jax.vmap(target.constrain)))(jnp.asarray(u))
+    draws = _constrain(target.prior, jnp.asarray(u))
     attrs = {
         "sampler": "NUTS",
         "backend": backend,
@@ -157,6 +158,11 @@ def nuts(
     prior = target.prior
     draws = {name: np.asarray(draws[name]) for name in prior.names}
     return SamplePosterior(draws, stats, units=prior.units, labels=prior.labels, attrs=attrs)
+
+
+@eqx.filter_jit
+def _constrain(prior, u):
+    return jax.vmap(jax.vmap(lambda x: prior.from_unconstrained(x)[0]))(u)
 
 
 def _starting_points(key, target, n_chains, initial, mode):
