@@ -18,10 +18,13 @@ class Model(eqx.Module):
     >>> class Gaussian(AbstractForwardSimulator):
     ...     def sample_latents(self, key):
     ...         return None
+    ...
     ...     def forward(self, params, latents):
     ...         return params["mean"]
+    ...
     ...     def noise_log_prob(self, prediction, observation):
     ...         return -0.5 * (observation - prediction) ** 2
+    ...
     ...     def sample_noise(self, key, prediction):
     ...         return prediction + jax.random.normal(key, dtype=prediction.dtype)
     >>> from jaxastro.core import Parameter

@@ -63,8 +63,10 @@ class Prior(eqx.Module):
     Raises ValueError for a discrete, a point-mass (`Delta`) or an improper distribution.
 
     >>> import jax, numpyro.distributions as dist
-    >>> prior = Prior(mass=Parameter(dist.LogNormal(0.0, 1.0), unit="Msun"),
-    ...               q=Parameter(dist.Uniform(0.7, 1.3)))
+    >>> prior = Prior(
+    ...     mass=Parameter(dist.LogNormal(0.0, 1.0), unit="Msun"),
+    ...     q=Parameter(dist.Uniform(0.7, 1.3)),
+    ... )
     >>> prior.names, prior.dim
     (('mass', 'q'), 2)
     >>> params = prior.sample(jax.random.key(0))
@@ -229,9 +231,7 @@ def _value_problems(name, value, distribution, unit):
 
 def _checked(name, distribution):
     if not isinstance(distribution, dist.Distribution):
-        raise ValueError(
-            f"prior parameter {name!r}: {distribution!r} is no NumPyro distribution."
-        )
+        raise ValueError(f"prior parameter {name!r}: {distribution!r} is no NumPyro distribution.")
     if distribution.support is not None and distribution.support.is_discrete:
         raise ValueError(
             f"prior parameter {name!r}: {type(distribution).__name__} is discrete; gradients need "

@@ -18,7 +18,7 @@ Forward mode has the shorter compilation and keeps no tape, so ties go to it.
 
 
 def resolve_mode(dim, mode):
-    """"forward" or "reverse"; ValueError for anything but these and "auto"."""
+    """ "forward" or "reverse"; ValueError for anything but these and "auto"."""
     if mode == "auto":
         return "forward" if dim <= FORWARD_MAX_DIM else "reverse"
     if mode not in ("forward", "reverse"):

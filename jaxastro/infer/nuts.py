@@ -218,9 +218,7 @@ def _mass(dim, given, dense):
 
 def _check(target, n_chains, n_warmup, n_draws, every, max_treedepth, target_accept):
     if not isinstance(target, Target):
-        raise ValueError(
-            f"target is a {type(target).__name__}; give model.condition(observation)."
-        )
+        raise ValueError(f"target is a {type(target).__name__}; give model.condition(observation).")
     for name, value, least in (
         ("n_chains", n_chains, 1),
         ("n_warmup", n_warmup, 0),

@@ -64,7 +64,9 @@ def load_netcdf(path):
     try:
         tree = xarray.open_datatree(path, engine="h5netcdf")
     except (OSError, ValueError) as error:
-        raise ValueError(f"{str(path)!r} is no ArviZ netCDF file, or is damaged: {error}") from error
+        raise ValueError(
+            f"{str(path)!r} is no ArviZ netCDF file, or is damaged: {error}"
+        ) from error
     with tree:
         return from_arviz(tree.load())
 

@@ -39,9 +39,9 @@ def test_auto_chooses_by_dimension(dim):
 
 
 def test_forward_mode_evaluates_the_primal_once():
-    jaxpr = str(jax.make_jaxpr(value_and_grad(lambda u: jnp.sum(jnp.exp(u)), 4, "forward"))(
-        jnp.ones(4)
-    ))
+    jaxpr = str(
+        jax.make_jaxpr(value_and_grad(lambda u: jnp.sum(jnp.exp(u)), 4, "forward"))(jnp.ones(4))
+    )
     assert jaxpr.count(" exp ") == 1
     assert "f64[4,4] = exp" not in jaxpr and "f32[4,4] = exp" not in jaxpr
 

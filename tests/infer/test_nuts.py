@@ -95,9 +95,7 @@ class Funnel(AbstractTractableSimulator):
 
 
 def test_funnel():
-    prior = Prior(
-        v=Parameter(dist.Normal(0.0, 1.0)), x=Parameter(dist.Normal(np.zeros(2), 1e3))
-    )
+    prior = Prior(v=Parameter(dist.Normal(0.0, 1.0)), x=Parameter(dist.Normal(np.zeros(2), 1e3)))
     target = Model(prior, Funnel()).condition(jnp.asarray(0.0))
     posterior = nuts(jax.random.key(3), target, n_draws=2000, target_accept=0.95)
     table = summary(posterior)
@@ -156,9 +154,7 @@ def test_simulation_based_calibration():
     for i in range(100):
         key = jax.random.fold_in(jax.random.key(11), i)
         params, x = model.sample(key)
-        posterior = nuts(
-            key, model.condition(x), n_chains=1, n_warmup=100, n_draws=190, every=290
-        )
+        posterior = nuts(key, model.condition(x), n_chains=1, n_warmup=100, n_draws=190, every=290)
         truths.append(float(params["p"]))
         draws.append(posterior.draws["p"][0, ::10])
     ranks = sbc_ranks({"p": np.array(truths)}, {"p": np.array(draws)})
