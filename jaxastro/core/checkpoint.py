@@ -67,7 +67,8 @@ def save(directory, tree, metadata=None):
     finally:
         partial.unlink(missing_ok=True)
     _sync_directory(directory)
-    for path in old[KEPT - 1 :]:
+    # What a kill in the middle of an earlier save left behind.
+    for path in [*old[KEPT - 1 :], *directory.glob(".state-*.tmp")]:
         path.unlink(missing_ok=True)
     return final
 
@@ -151,7 +152,10 @@ def _restructure(arrays, like, path):
     problems = [f"{name} is missing" for name in expected if name not in arrays]
     problems += [f"{name} is unknown" for name in arrays if name not in expected]
     for name in expected.keys() & arrays.keys():
-        want = (jnp.shape(expected[name]), jnp.asarray(expected[name]).dtype)
+        leaf = (
+            expected[name] if isinstance(expected[name], jax.Array) else np.asarray(expected[name])
+        )
+        want = (leaf.shape, leaf.dtype)
         have = (arrays[name].shape, arrays[name].dtype)
         if want != have:
             problems.append(f"{name} is {have[1]}{have[0]}, expected {want[1]}{want[0]}")

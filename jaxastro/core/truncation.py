@@ -1,5 +1,7 @@
 """Distributions cut to an interval, for `Prior.truncate`."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -14,8 +16,8 @@ class CutDistribution(dist.Distribution):
     It draws without rejection, so that a draw costs the same anywhere in the prior.
     """
 
-    arg_constraints = {}
-    reparametrized_params = []
+    arg_constraints: ClassVar = {}
+    reparametrized_params: ClassVar = []
     pytree_data_fields = ("base", "low", "high")
 
     def __init__(self, base, low, high, *, validate_args=None):

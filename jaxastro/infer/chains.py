@@ -1,6 +1,5 @@
 """Running chains in segments: threads or lockstep, checkpoints, interruptions."""
 
-import hashlib
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
@@ -15,6 +14,7 @@ from ..core import checkpoint as checkpoints
 from . import adaptation
 from .gradient import with_gradient
 from .interrupt import Interrupted, stop_requests
+from .resume import identify, resume_state
 
 SAVE_SECONDS = 2.0
 """A checkpoint at most this often: a kill loses no more than this and one segment."""
@@ -130,10 +130,10 @@ def run_chains(key, target, run, points, metric, *, checkpoint, resume, report):
     """
     keys = jax.random.split(key, run.n_chains)
     total = run.n_warmup + run.n_draws
-    identity = _identity(key, target, run) if checkpoint is not None else None
+    identity = identify(key, target, run) if checkpoint is not None else None
 
     if checkpoint is not None and resume and checkpoints.exists(checkpoint):
-        state = _resume(checkpoint, identity)
+        state = resume_state(checkpoint, identity)
     else:
         u, log_density, gradient = points()
         starts = [
@@ -247,58 +247,3 @@ def _progress(run, state, seconds):
         step_size=float(records["step_size"][chain, last].mean()),
         seconds=seconds,
     )
-
-
-def _identity(key, target, run):
-    """What must agree for a checkpoint to belong to this run, in pieces that can be named."""
-    settings = run._asdict()
-    # These change the pace, not the draws.
-    del settings["workers"], settings["every"]
-    return {
-        "parameters": list(target.prior.names),
-        "dim": target.dim,
-        "prior": _digest(target.prior),
-        "simulator": f"{type(target.simulator).__qualname__} {_digest(target.simulator)}",
-        "observation": _digest((target.observation, target.latents)),
-        "key": np.asarray(jax.random.key_data(key)).tolist(),
-        "dtype": jnp.result_type(float).name,
-        **settings,
-    }
-
-
-def _digest(tree):
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array_like)):
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.key_data(leaf)
-        array = np.asarray(leaf)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _resume(directory, identity):
-    arrays, metadata = checkpoints.load(directory)
-    differing = [name for name, value in identity.items() if metadata.get(name) != value]
-    if differing:
-        details = "; ".join(
-            f"{name}: saved {_short(metadata.get(name))}, now {_short(identity[name])}"
-            for name in differing
-        )
-        raise ValueError(
-            f"the checkpoint in {str(directory)!r} belongs to another run ({details}). Use another "
-            "directory, or resume=False to start afresh."
-        )
-    state = {"chains": {}, "records": {}}
-    for name, value in arrays.items():
-        parts = name.strip("[]'").split("']['")
-        if len(parts) == 1:
-            state[parts[0]] = np.array(value)
-        else:
-            state[parts[0]][parts[1]] = np.array(value)
-    return state
-
-
-def _short(value):
-    text = str(value)
-    return text if len(text) < 60 else text[:57] + "..."

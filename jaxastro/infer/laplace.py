@@ -17,8 +17,8 @@ class Laplace(eqx.Module):
     def sample(self, key, n):
         """n points of unconstrained space: (n, D)."""
         factor = np.linalg.cholesky(self.covariance)
-        noise = np.asarray(jax.random.normal(key, (n, len(self.u)), dtype=self.u.dtype))
-        return self.u + noise @ factor.T
+        noise = np.asarray(jax.random.normal(key, (n, len(self.u))))
+        return (self.u + noise @ factor.T).astype(self.u.dtype)
 
 
 def laplace(target, u, *, scale=None, gradient="auto"):

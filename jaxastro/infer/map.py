@@ -184,9 +184,8 @@ def _check(target, n_starts, n_keep, max_evaluations, initial):
         raise ValueError(
             f"find_map: target is a {type(target).__name__}; give model.condition(observation)."
         )
-    for name, value in dict(
-        n_starts=n_starts, n_keep=n_keep, max_evaluations=max_evaluations
-    ).items():
+    counts = {"n_starts": n_starts, "n_keep": n_keep, "max_evaluations": max_evaluations}
+    for name, value in counts.items():
         if value < 1:
             raise ValueError(f"find_map: {name}={value}; it must be at least 1.")
     if initial is not None and np.atleast_2d(initial).shape[1:] != (target.dim,):

@@ -58,8 +58,15 @@ def corner(
     width, height = 1.1 + 1.75 * n, 1.0 + 1.75 * n
     figure = Figure(figsize=(width, height))
     # Margins in inches, so that labels fit whatever the number of parameters.
-    edges = dict(left=0.9 / width, right=1 - 0.2 / width, bottom=0.8 / height, top=1 - 0.2 / height)
-    axes = figure.subplots(n, n, squeeze=False, gridspec_kw=edges | dict(wspace=0.05, hspace=0.05))
+    axes = figure.subplots(n, n, squeeze=False)
+    figure.subplots_adjust(
+        left=0.9 / width,
+        right=1 - 0.2 / width,
+        bottom=0.8 / height,
+        top=1 - 0.2 / height,
+        wspace=0.05,
+        hspace=0.05,
+    )
     for row, y in enumerate(names):
         for column, x in enumerate(names):
             axis = axes[row, column]

@@ -35,7 +35,7 @@ def test_false_alarm_rate_is_the_stated_one():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="leave 0..9"):
+    with pytest.raises(ValueError, match=r"leave 0\.\.9"):
         sbc_test({"x": np.array([10])}, 9)
     with pytest.raises(ValueError, match="cannot be resolved"):
         sbc_test({"x": np.array([1])}, 9, false_alarm=1e-6)

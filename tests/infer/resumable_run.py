@@ -12,7 +12,7 @@ from tests.infer.targets import gaussian_target
 
 def run(checkpoint=None, seed=0, every=20, observation=0.3, **more):
     target = gaussian_target(np.diag([1e-4, 1e-2]), [observation, -0.2])
-    settings = dict(n_chains=3, n_warmup=60, n_draws=110) | more
+    settings = {"n_chains": 3, "n_warmup": 60, "n_draws": 110} | more
     return nuts(jax.random.key(seed), target, every=every, checkpoint=checkpoint, **settings)
 
 

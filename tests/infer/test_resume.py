@@ -8,12 +8,15 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 import pytest
 
-from jaxastro.core import checkpoint
-from jaxastro.infer import Interrupted
+from jaxastro.core import Model, Parameter, Prior, checkpoint
+from jaxastro.infer import Interrupted, nuts
 from tests.infer.resumable_run import run
+from tests.infer.targets import Coin
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,18 @@ def test_checkpoint_of_another_run_is_refused_by_name(tmp_path):
         with pytest.raises(ValueError, match=f"belongs to another run.*{name}"):
             run(tmp_path, **change)
     assert run(tmp_path, n_draws=120, resume=False).n_draws == 120
+
+
+def test_static_choices_of_a_simulator_belong_to_the_run(tmp_path):
+    def sample(n):
+        prior = Prior(p=Parameter(dist.Uniform(0.0, 1.0)))
+        target = Model(prior, Coin(n)).condition(jnp.asarray(3.0))
+        nuts(jax.random.key(0), target, n_chains=1, n_warmup=5, n_draws=5, checkpoint=tmp_path)
+
+    sample(10)
+    sample(10)
+    with pytest.raises(ValueError, match="simulator: saved Coin"):
+        sample(11)
 
 
 def test_progress_counts_every_step():

@@ -59,5 +59,5 @@ def test_constant_parameter_can_be_drawn():
 
 
 def test_unknown_names_are_refused(posterior):
-    with pytest.raises(ValueError, match="no parameters .'vee'."):
+    with pytest.raises(ValueError, match=r"no parameters \['vee'\]"):
         corner(posterior, ["vee"])
