@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulators.streams.integrate.fence import fenced
+
 Triple = tuple[jax.Array, jax.Array, jax.Array]
 
 # Blanes & Moan (2002), J. Comput. Appl. Math. 142, 313, table 3: SRKN^b_11, order 6.
@@ -77,6 +79,8 @@ def nystrom(
     # The time stays a scalar if it can: what depends on it alone is then computed once.
     t, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
     t = jnp.broadcast_to(t, jnp.broadcast_shapes(t.shape, h.shape))
+
+    acceleration = fenced(acceleration, h)
 
     def stage(carry, coefficients):
         x, v, t = carry

@@ -30,11 +30,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from simulators.streams.integrate.fence import fenced
 from simulators.streams.integrate.nystrom import Triple, nystrom
 
 CYCLE = 8
-"""Accelerations kept, which is the number of steps in one unrolled cycle."""
+"""Accelerations kept, which is the number of steps in one turn of their ring."""
 MARGIN = 3
 """Steps that the sums run ahead of the positions they give: half of the central stencil."""
 
@@ -72,14 +74,17 @@ VELOCITY = _weights(_CENTRAL, [Fraction(0), *(-f / (m + 1) for m, f in enumerate
 
 
 class Sums(NamedTuple):
-    """The state at step n: s_n, s_n - s_{n-1} (kpc) and accelerations (kpc/Myr^2).
+    """The state at step n: s_n and s_n - s_{n-1} (kpc) and the last `CYCLE` accelerations.
 
-    `a[j]` holds a_{n-7+j}, so `a[-1]` is the newest.
+    Attributes:
+        s, ds: three arrays of the particles' shape each [kpc].
+        ring: three arrays (CYCLE, ...) [kpc/Myr^2]. Between cycles the last slot holds a_n, the
+            one before it a_{n-1}, and so on; within a cycle each step overwrites the oldest.
     """
 
     s: Triple
     ds: Triple
-    a: tuple[Triple, ...]
+    ring: Triple
 
 
 def combine(weights, accelerations, components: int = 3) -> Triple:
@@ -123,79 +128,82 @@ def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Arr
     for known in ahead[:-1]:
         ds = tuple(di + h2 * ai for di, ai in zip(ds, known, strict=True))
         s = tuple(si + di for si, di in zip(s, ds, strict=True))
-    # The eighth slot is never read before it is overwritten.
-    return Sums(s, ds, (a[0], *a))
+    # The oldest slot is never read before it is overwritten.
+    ring = tuple(jnp.stack([row[i] for row in (a[0], *a)]) for i in range(3))
+    return Sums(s, ds, ring)
 
 
-def march(
-    acceleration: Callable, state: Sums, h: jax.Array, xs=None, n_cycles: int | None = None
-) -> Sums:
-    """Advance the sums by cycles of `CYCLE` steps.
+#: Weights of the slots of the ring in step i of a cycle, when a_n is in slot i - 1.
+_RING = np.zeros((CYCLE, CYCLE))
+for _i in range(CYCLE):
+    for _j, _p in enumerate(PREDICT):
+        _RING[_i, (_i - 1 - _j) % CYCLE] = _p
 
-    A cycle is unrolled, so that the oldest acceleration is overwritten in place and no
-    history is shifted through memory.
+
+def march(acceleration: Callable, state: Sums, h: jax.Array, ks) -> Sums:
+    """Advance the sums by whole cycles of `CYCLE` steps.
+
+    The oldest acceleration is overwritten in place, so that no history is shifted through
+    memory; the weights turn instead.
 
     Args:
-        acceleration: `(x, y, z, k) -> (ax, ay, az)`, where `k` is what is to be known of
-            the new step: one entry of `xs`.
+        acceleration: `(x, y, z, k) -> (ax, ay, az)`, where `k` is what is to be known of the new
+            step: one entry of `ks`.
         state: where to start.
         h: step, Myr.
-        xs: pytree of arrays (n_cycles, CYCLE, ...), one entry for each new step.
-        n_cycles: number of cycles when `xs` is None; then `k` is None.
+        ks: pytree of arrays (n_cycles, CYCLE, ...), one entry for each new step.
 
     Returns:
         The state after the last step.
     """
-
-    def cycle(state, k):
-        return _cycle(acceleration, state, h, k)[0], None
-
-    return jax.lax.scan(cycle, state, xs, length=n_cycles)[0]
+    return _march(acceleration, state, h, ks, lambda s, a: None)[0]
 
 
-def record(acceleration: Callable, state: Sums, h: jax.Array, xs) -> tuple[Sums, Triple, Triple]:
+def record(acceleration: Callable, state: Sums, h: jax.Array, ks) -> tuple[Sums, Triple, Triple]:
     """As `march`, and all s_n and a_n on the way: three arrays (n_steps, ...) each."""
-
-    def cycle(state, k):
-        state, s = _cycle(acceleration, state, h, k)
-        return state, (s, state.a)
-
-    state, (s, a) = jax.lax.scan(cycle, state, xs)
-
-    def steps(rows, i):
-        return jnp.stack([row[i] for row in rows], axis=1).reshape(-1, *rows[0][i].shape[1:])
-
-    return state, tuple(steps(s, i) for i in range(3)), tuple(steps(a, i) for i in range(3))
+    state, (s, a) = _march(acceleration, state, h, ks, lambda s, a: (s, a))
+    flat = lambda row: row.reshape(-1, *row.shape[2:])  # noqa: E731
+    return state, tuple(map(flat, s)), tuple(map(flat, a))
 
 
-def _cycle(acceleration: Callable, state: Sums, h: jax.Array, k) -> tuple[Sums, list[Triple]]:
+def _march(acceleration, state, h, ks, keep):
     h2 = h * h
-    s, ds, a = state
-    a, passed = list(a), []
-    for step in range(CYCLE):
-        # a[step] is the oldest of the eight here, a[step - 1] the newest.
-        ds = tuple(di + h2 * ai for di, ai in zip(ds, a[step - 1], strict=True))
+    dtype = state.s[0].dtype
+    acceleration = fenced(acceleration, h)
+    slots, weights = jnp.arange(CYCLE), jnp.asarray(_RING, dtype)
+
+    def step(carry, known):
+        (s, ds, ring), a = carry
+        slot, weight, k = known
+        ds = tuple(di + h2 * ai for di, ai in zip(ds, a, strict=True))
         s = tuple(si + di for si, di in zip(s, ds, strict=True))
-        ahead = combine(PREDICT, [a[step - 1 - j] for j in range(len(PREDICT))])
+        ahead = (sum(weight[j] * row[j] for j in range(CYCLE)) for row in ring)
         x = tuple(si + h2 * pi for si, pi in zip(s, ahead, strict=True))
-        a[step] = tuple(acceleration(*x, jax.tree.map(lambda leaf, n=step: leaf[n], k)))
-        passed.append(s)
-    return Sums(s, ds, tuple(a)), passed
+        a = acceleration(*x, k)
+        ring = tuple(row.at[slot].set(ai) for row, ai in zip(ring, a, strict=True))
+        return (Sums(s, ds, ring), a), keep(s, a)
+
+    def cycle(carry, k):
+        return jax.lax.scan(step, carry, (slots, weights, k))
+
+    newest = tuple(row[-1] for row in state.ring)
+    (state, _), kept = jax.lax.scan(cycle, (state, newest), ks)
+    return state, kept
 
 
 def finish(state: Sums, h: jax.Array) -> tuple[Triple, Triple]:
     """Positions (kpc) and velocities (kpc/Myr) `MARGIN` steps before the sums."""
     h2 = h * h
-    s, ds, a = state
+    s, ds, ring = state
+    a = [tuple(row[j] for row in ring) for j in range(CYCLE)]
     for j in range(MARGIN):
         s = tuple(si - di for si, di in zip(s, ds, strict=True))
         ds = tuple(di - h2 * ai for di, ai in zip(ds, a[-2 - j], strict=True))
     # Now s is s_n and ds is s_n - s_{n-1}.
     central = a[-1 - 2 * MARGIN :]
-    here = a[-1 - MARGIN]
     x = tuple(si + h2 * c for si, c in zip(s, combine(POSITION, central), strict=True))
     v = tuple(
         (di + 0.5 * h2 * ai) / h + h * c
-        for di, ai, c in zip(ds, here, combine(VELOCITY, central), strict=True)
+        for di, ai, c in zip(ds, a[-1 - MARGIN], combine(VELOCITY, central), strict=True)
     )
     return x, v

@@ -123,15 +123,16 @@ def trajectory(
     # The sums and accelerations before those recorded: n = -1 ... 3 and n = -3 ... 3.
     h2 = h * h
     early, (sn, dn) = [first.s], (first.s, first.ds)
+    known = [tuple(row[j] for row in first.ring) for j in range(CYCLE)]
     for j in range(MARGIN + 1):
         sn = tuple(si - di for si, di in zip(sn, dn, strict=True))
-        dn = tuple(di - h2 * ai for di, ai in zip(dn, first.a[-2 - j], strict=True))
+        dn = tuple(di - h2 * ai for di, ai in zip(dn, known[-2 - j], strict=True))
         early.insert(0, sn)
     width = 2 * MARGIN + 1
 
     def component(i):
         si = jnp.concatenate([jnp.stack([row[i] for row in early]), s[i]])
-        ai = jnp.concatenate([jnp.stack([row[i] for row in first.a[-width:]]), a[i]])
+        ai = jnp.concatenate([first.ring[i][-width:], a[i]])
         window = [(ai[k : k + n_steps + 1],) for k in range(width)]
         here = ai[MARGIN : MARGIN + n_steps + 1]
         before, now, after = (si[k : k + n_steps + 1] for k in range(3))

@@ -1,0 +1,293 @@
+"""A stellar stream by particle spray: release, then test-particle orbits to the present.
+
+All particles and the progenitor share one time grid, so that whatever moves (the progenitor, a
+satellite, a bar) is evaluated once a step and not once a particle and step. A particle released at
+any time t_i is brought to the next multiple of `SEGMENT` steps by Nystrom steps of its own size,
+through which the stream is differentiable in the release times; from there Stormer's method
+carries it, at one acceleration a step.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from simulators.streams.integrate import (
+    CYCLE,
+    MARGIN,
+    Sums,
+    Trajectory,
+    Triple,
+    begin,
+    finish,
+    march,
+    nystrom,
+    trajectory,
+)
+from simulators.streams.potentials import AbstractPotential
+from simulators.streams.release import AbstractRelease, Chen2024, release
+from simulators.streams.units import as_float
+
+#: Steps between the moments at which particles join the march.
+SEGMENT = 2 * CYCLE
+#: Default step [Myr].
+STEP = 0.5
+#: Particles advanced together on a CPU: their state stays in the second-level cache, and a step
+#: is long enough to hide the cost of starting it.
+CHUNK = 512
+
+
+class Latents(NamedTuple):
+    """The random numbers of a stream, apart from its parameters.
+
+    Attributes:
+        normals: standard normal draws for the release, shape (N, 6).
+        uniforms: places of the release times in their strata, shape (N,).
+    """
+
+    normals: Float[Array, "N 6"]
+    uniforms: Float[Array, " N"]
+
+    @classmethod
+    def draw(cls, key, n: int) -> "Latents":
+        """Independent draws for `n` particles, in JAX's default float dtype.
+
+        >>> Latents.draw(jax.random.key(0), 8).normals.shape
+        (8, 6)
+        """
+        _check_count(n)
+        normal, uniform = jax.random.split(key)
+        return cls(jax.random.normal(normal, (n, 6)), jax.random.uniform(uniform, (n,)))
+
+    @classmethod
+    def quasi(cls, n: int, seed: int = 0) -> "Latents":
+        """Scrambled Sobol points: the same distribution with less noise in every mean.
+
+        For a likelihood that holds its latents fixed.
+        """
+        _check_count(n)
+        from scipy.special import ndtri
+        from scipy.stats import qmc
+
+        points = qmc.Sobol(7, seed=seed).random(1 << (n - 1).bit_length())[:n]
+        points = np.clip(points, 1e-12, 1.0 - 1e-12)
+        return cls(as_float(ndtri(points[:, :6]).tolist()), as_float(points[:, 6].tolist()))
+
+
+class Stream(NamedTuple):
+    """Particles of a stream at the present, and where each came from.
+
+    Attributes:
+        x, v: Galactocentric positions [kpc] and velocities [kpc/Myr], three arrays (N,) each.
+        release_time: times of release [Myr], shape (N,), negative: the present is 0.
+        arm: +1 for the trailing and -1 for the leading arm, shape (N,).
+    """
+
+    x: Triple
+    v: Triple
+    release_time: Float[Array, " N"]
+    arm: Float[Array, " N"]
+
+
+def release_times(latents: Latents, age) -> Float[Array, " N"]:
+    """Stratified uniform times of release in [-age, 0] [Myr], two particles a stratum."""
+    n = latents.uniforms.shape[0]
+    stratum = jnp.asarray(np.arange(n) // 2, latents.uniforms.dtype)
+    return -age * (1.0 - (stratum + latents.uniforms) / (n // 2))
+
+
+def spray(
+    latents: Latents,
+    host: AbstractPotential,
+    position,
+    velocity,
+    *,
+    mass,
+    age,
+    satellite: AbstractPotential | None = None,
+    convention: AbstractRelease | None = None,
+    mass_final=None,
+    times=None,
+    step: float = STEP,
+    n_steps: int | None = None,
+    chunk: int | None = None,
+) -> Stream:
+    r"""The stream that a cluster has left by now, as a pure function of everything.
+
+    The progenitor is followed back from where it is now, in the host alone; stars leave it
+    after `convention`, two at a time, one to each arm, and move in the host and the satellite.
+
+    Args:
+        latents: the random numbers of N particles; even ones go to the trailing arm.
+        host: potential of the galaxy.
+        position, velocity: the progenitor at the present, shape (3,) [kpc, kpc/Myr].
+        mass: mass of the progenitor at -age [Msun].
+        age: how long it has been losing stars [Myr].
+        satellite: potential of the progenitor in its own frame, of mass `mass`, which acts on
+            the released stars; `None` for stars that do not feel it.
+        convention: `Chen2024()` when left out.
+        mass_final: mass at the present; the mass is linear in time between, and the satellite's
+            potential scales with it. Constant when left out.
+        times: times of release, shape (N,) in [-age, 0] [Myr]; stratified uniform ones
+            when left out. The stream is differentiable in them.
+        step: longest time step [Myr]. The default holds the gradient of a GD-1-like stream to
+            1e-3 (`tests/streams/test_gradients.py` measures it against a fine solution).
+        n_steps: number of steps instead, a multiple of `SEGMENT`; needed when `age` is traced.
+        chunk: particles advanced together; by default `CHUNK` on a CPU, all of them elsewhere.
+
+    Returns:
+        The stream at the present, in the order of the latents.
+
+    Raises:
+        ValueError: for an age, step or mass that is not positive, or arrays of the wrong shape.
+
+    >>> from simulators.streams.potentials import MilkyWayPotential
+    >>> stream = spray(
+    ...     Latents.quasi(8), MilkyWayPotential(), [-11.5, 2.7, 7.7], [-0.1, -0.22, -0.09],
+    ...     mass=2e4, age=300.0, step=2.0,
+    ... )
+    >>> stream.x[0].shape
+    (8,)
+    """
+    convention = Chen2024() if convention is None else convention
+    position, velocity = as_float(position), as_float(velocity)
+    dtype = position.dtype
+    n = latents.uniforms.shape[0]
+    n_steps = _check(position, velocity, mass, age, times, n, step, n_steps)
+    age = as_float(age).astype(dtype)
+    mass = as_float(mass).astype(dtype)
+    mass_final = mass if mass_final is None else as_float(mass_final).astype(dtype)
+    normals = latents.normals.astype(dtype)
+    times = release_times(latents, age) if times is None else as_float(times)
+    times = times.astype(dtype)
+    arm = jnp.asarray(1.0 - 2.0 * (np.arange(n) % 2), dtype)
+    h = age / n_steps
+
+    def mass_at(t):
+        return mass + (mass_final - mass) * (t + age) / age
+
+    path = progenitor_path(host, tuple(position), tuple(velocity), h, n_steps)
+    released = release(convention, host, *path.at(times), times, mass_at(times), normals, arm)
+
+    def force(x, y, z, t):
+        acc = host.acc(x, y, z, t)
+        if satellite is None:
+            return acc
+        return _with_satellite(acc, satellite, (x, y, z), path.at(t)[0], mass_at(t) / mass, t)
+
+    segment = jnp.clip(jnp.ceil(jax.lax.stop_gradient((times + age) / (SEGMENT * h))), 1.0, None)
+    entry = jnp.minimum(segment.astype(int), n_steps // SEGMENT)
+    start = entry.astype(dtype) * (SEGMENT * h) - age
+    own_step = (start - times) / (SEGMENT // 2)
+    joined = nystrom(force, *released, times, own_step, SEGMENT // 2)
+    state = begin(force, *joined, start, h)
+
+    # What a step of the march needs to know: the time and the place of the satellite then.
+    grid = path.rows[MARGIN + 1 + SEGMENT + MARGIN : MARGIN + 1 + n_steps + MARGIN, :3]
+    clock = (jnp.arange(SEGMENT, n_steps).astype(dtype) + (MARGIN + 1)) * h - age
+    grid, clock = (a.reshape(-1, SEGMENT // CYCLE, CYCLE, *a.shape[1:]) for a in (grid, clock))
+
+    def force_on_grid(x, y, z, k):
+        place, t = k
+        acc = host.acc(x, y, z, t)
+        if satellite is None:
+            return acc
+        return _with_satellite(acc, satellite, (x, y, z), place, mass_at(t) / mass, t)
+
+    x, v = _march_all(force_on_grid, state, entry, h, (grid, clock), chunk)
+    return Stream(x, v, times, arm)
+
+
+def progenitor_path(host, x: Triple, v: Triple, h, n_steps: int) -> Trajectory:
+    """The progenitor's orbit on the stream's grid, `MARGIN` + 1 steps longer at both ends.
+
+    Grid point MARGIN + 1 is at the time -n_steps h, and MARGIN + 1 + n_steps at the present.
+    """
+    zero = jnp.zeros((), jnp.result_type(h))
+    x, v = nystrom(host.acc, x, v, zero, h, MARGIN + 1)
+    length = n_steps + 2 * (MARGIN + 1)
+    return trajectory(host.acc, x, v, (MARGIN + 1) * h, -h, length).reversed()
+
+
+def _with_satellite(acc, satellite, x, place, scale, t):
+    offset = tuple(xi - place_i for xi, place_i in zip(x, tuple(place), strict=True))
+    pull = satellite.acc(*offset, t)
+    return tuple(a + scale * p for a, p in zip(acc, pull, strict=True))
+
+
+def _march_all(force, state: Sums, entry, h, ks, chunk):
+    """March all particles to the present, those of like entry together."""
+    n = entry.shape[0]
+    if chunk is None:
+        chunk = CHUNK if jax.default_backend() == "cpu" else n
+    chunk = min(chunk, n)
+    n_chunks = -(-n // chunk)
+    # Sorted, so that a chunk idles until its first particle joins. The order is only a matter
+    # of speed: it carries no gradient.
+    order = jnp.argsort(entry)
+    padded = jnp.concatenate([order, jnp.broadcast_to(order[-1], (n_chunks * chunk - n,))])
+
+    def split(a):
+        return jnp.moveaxis(a[..., padded].reshape(*a.shape[:-1], n_chunks, chunk), -2, 0)
+
+    numbers = jnp.arange(1, ks[1].shape[0] + 1)
+
+    def one_chunk(args):
+        fresh, entry = args
+        first = entry.min()
+
+        @jax.checkpoint
+        def segment(state, k):
+            number, k = k
+            state = _select(entry == number, fresh, state)
+            state = jax.lax.cond(
+                number >= first, lambda s: march(force, s, h, k), lambda s: s, state
+            )
+            return state, None
+
+        state, _ = jax.lax.scan(segment, fresh, (numbers, ks))
+        return finish(_select(entry == numbers.shape[0] + 1, fresh, state), h)
+
+    x, v = jax.lax.map(one_chunk, (jax.tree.map(split, state), split(entry)))
+    place = jnp.argsort(order)
+
+    def join(a):
+        return a.reshape(-1)[:n][place]
+
+    return tuple(map(join, x)), tuple(map(join, v))
+
+
+def _select(condition, yes, no):
+    """Choose particle by particle; particles are along the last axis of every leaf."""
+
+    def leaf(a, b):
+        return jnp.where(condition.reshape((1,) * (a.ndim - 1) + (-1,)), a, b)
+
+    return jax.tree.map(leaf, yes, no)
+
+
+def _check_count(n):
+    if n < 2 or n % 2:
+        raise ValueError(f"n = {n}: give an even number of particles, half for each arm.")
+
+
+def _check(position, velocity, mass, age, times, n, step, n_steps) -> int:
+    for name, value in (("position", position), ("velocity", velocity)):
+        if value.shape != (3,):
+            raise ValueError(
+                f"{name}: expected shape (3,), got {value.shape}; vmap over progenitors."
+            )
+    for name, value in (("mass", mass), ("age", age), ("step", step)):
+        if not isinstance(value, jax.core.Tracer) and not np.all(np.asarray(value) > 0):
+            raise ValueError(f"{name} = {value}: give a positive number.")
+    if times is not None and jnp.shape(times) != (n,):
+        raise ValueError(f"times: expected shape ({n},), one a particle, got {jnp.shape(times)}.")
+    if n_steps is None:
+        if isinstance(age, jax.core.Tracer):
+            raise ValueError("age is traced, so the number of steps is unknown: give n_steps.")
+        n_steps = SEGMENT * max(1, int(np.ceil(float(age) / (step * SEGMENT) - 1e-9)))
+    if n_steps < SEGMENT or n_steps % SEGMENT:
+        raise ValueError(f"n_steps = {n_steps}: give a positive multiple of {SEGMENT}.")
+    return n_steps
