@@ -29,18 +29,19 @@ def identify(key, target, run):
 
 
 def _digest(tree):
-    # The structure names static fields too. From run to run the addresses of functions change, and
-    # the order in which NumPyro lists a distribution's fields: hence words, sorted.
+    # NumPyro orders a distribution's fields by the hash seed of the process, and names of its
+    # leaves are mere numbers: those numbers are left out, and everything is sorted. Addresses of
+    # functions change too. The structure is there for the static fields.
     structure = re.sub(r" at 0x[0-9a-f]+", "", str(jax.tree.structure(tree)))
-    words = sorted(re.findall(r"[^\s,()\[\]]+", structure))
-    digest = hashlib.sha256(" ".join(words).encode())
+    lines = re.findall(r"[^\s,()\[\]]+", structure)
     for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array_like)):
         if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
         array = np.asarray(leaf)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+        named = [k for k in path if not isinstance(k, jax.tree_util.FlattenedIndexKey)]
+        content = hashlib.sha256(array.tobytes()).hexdigest()
+        lines.append(f"{jax.tree_util.keystr(tuple(named))} {array.dtype} {array.shape} {content}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def resume_state(directory, identity):
