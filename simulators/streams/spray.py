@@ -185,7 +185,7 @@ def spray(
     state = begin(force, *joined, start, h)
 
     # What a step of the march needs to know: the time and the place of the satellite then.
-    grid = path.rows[MARGIN + 1 + SEGMENT + MARGIN : MARGIN + 1 + n_steps + MARGIN, :3]
+    grid = path.rows[SEGMENT + 2 * (MARGIN + 1) : n_steps + 2 * (MARGIN + 1), :3]
     clock = (jnp.arange(SEGMENT, n_steps).astype(dtype) + (MARGIN + 1)) * h - age
     grid, clock = (a.reshape(-1, SEGMENT // CYCLE, CYCLE, *a.shape[1:]) for a in (grid, clock))
 
