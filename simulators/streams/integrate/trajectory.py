@@ -13,6 +13,7 @@ from simulators.streams.integrate.stormer import (
     MARGIN,
     POSITION,
     VELOCITY,
+    Sums,
     begin,
     combine,
     record,
@@ -120,6 +121,18 @@ def trajectory(
     n = jnp.arange(n_cycles * CYCLE).astype(dtype).reshape(n_cycles, CYCLE)
     _, s, a = record(acceleration, first, h, t0 + (n + (MARGIN + 1)) * h)
 
+    return Trajectory(t0, h, grid_rows(first, s, a, h, n_steps))
+
+
+def grid_rows(first: Sums, s: Triple, a: Triple, h: jax.Array, n_steps: int) -> jax.Array:
+    """`Trajectory.rows` of the `n_steps + 1` grid points from that of `first` on.
+
+    Args:
+        first: the sums, `MARGIN` steps ahead of the first grid point.
+        s, a: what `record` made of them, at least `n_steps` steps.
+        h: step [Myr].
+        n_steps: number of steps (static).
+    """
     # The sums and accelerations before those recorded: n = -1 ... 3 and n = -3 ... 3.
     h2 = h * h
     early, (sn, dn) = [first.s], (first.s, first.ds)
@@ -141,5 +154,4 @@ def trajectory(
         return position, rate, here
 
     columns = [component(i) for i in range(3)]
-    rows = jnp.stack([columns[i][part] for part in range(3) for i in range(3)], axis=-1)
-    return Trajectory(t0, h, rows)
+    return jnp.stack([columns[i][part] for part in range(3) for i in range(3)], axis=-1)
