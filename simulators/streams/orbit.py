@@ -15,10 +15,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from simulators.streams.potentials import AbstractPotential
+from simulators.streams.potentials.base import Positions
 from simulators.streams.solvers import AbstractIntegrator, Adaptive, Nystrom, Stormer
 from simulators.streams.units import as_float
 
 __all__ = ["Adaptive", "Nystrom", "OrbitSolution", "Stormer", "advance", "orbit", "orbit_error"]
+
+Samples = Float[Array, "*batch K 3"]
+Distances = Float[Array, "*batch K"]
 
 #: Orbits integrated together on a CPU: their state stays in the second-level cache.
 CHUNK = 512
@@ -35,8 +39,8 @@ class OrbitSolution(NamedTuple):
         valid: whether an orbit was found at all times, shape (...).
     """
 
-    q: Float[Array, "... K 3"]
-    v: Float[Array, "... K 3"]
+    q: Samples
+    v: Samples
     valid: Bool[Array, "..."]
 
 
@@ -86,7 +90,7 @@ def advance(
     *,
     n_steps: int | None = None,
     chunk: int | None = None,
-) -> tuple[Float[Array, "... 3"], Float[Array, "... 3"]]:
+) -> tuple[Positions, Positions]:
     """Positions and velocities at `t1` of what is at `q`, `v` at `t0`; `t1` may be earlier.
 
     As `orbit` at two times, and faster: nothing is kept on the way. A failed orbit is NaN.
@@ -106,7 +110,7 @@ def advance(
 
 def orbit_error(
     potential: AbstractPotential, q, v, ts, integrator: AbstractIntegrator | None = None
-) -> Float[Array, "... K"]:
+) -> Distances:
     """Distances [kpc] between the orbits by `integrator` and by its refinement, shape (..., K).
 
     At half the step (`Stormer`, `Nystrom`) or a hundredth of the tolerances (`Adaptive`), where the
