@@ -9,7 +9,7 @@ from jax import lax
 
 from simulators.streams.potentials import physics
 from simulators.streams.potentials.base import AbstractPotential, cast, check, check_finite
-from simulators.streams.potentials.special import squared_radius
+from simulators.streams.potentials.special import at_least, at_most, squared_radius
 from simulators.streams.units import G, as_float
 
 
@@ -124,7 +124,7 @@ class DehnenBar(AbstractPotential):
         """A(t) cos and A(t) sin of twice the bar's angle."""
         t, strength, omega, angle = cast(x, t, self.strength, self.omega, self.angle)
         t_form, t_grow = cast(x, self.t_form, self.t_grow)
-        xi = jnp.clip(2.0 * (t - t_form) / t_grow - 1.0, -1.0, 1.0)
+        xi = at_most(at_least(2.0 * (t - t_form) / t_grow - 1.0, -1.0), 1.0)
         xi2 = xi * xi
         grown = strength * (((3.0 * xi2 - 10.0) * xi2 + 15.0) * xi / 16.0 + 0.5)
         phase = 2.0 * (angle + omega * t)
@@ -138,7 +138,7 @@ class DehnenBar(AbstractPotential):
         inverse2 = inverse * inverse
         inside = r2 <= r_b * r_b
         # The branch not taken gets r = r_b, so that its powers cannot overflow.
-        far = jnp.minimum(inverse, 1.0 / r_b)
+        far = at_most(inverse, 1.0 / r_b)
         far2 = far * far
         cube = r_b * r_b * r_b
         outer = -cube * (far2 * far2 * far)

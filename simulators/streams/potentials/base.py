@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from simulators.streams.potentials.special import at_least
 from simulators.streams.units import G, as_float
 
 #: One coordinate of any shape; the three coordinates of a call share it.
@@ -136,7 +137,7 @@ class AbstractPotential(eqx.Module):
         ax, ay, _ = self.acc(x, y, jnp.zeros_like(x), t)
         # The guard keeps the gradient of the root finite at the centre.
         floor = float(jnp.finfo(radius.dtype).tiny) ** 0.5
-        return jnp.sqrt(jnp.maximum(-(x * ax + y * ay), floor))
+        return jnp.sqrt(at_least(-(x * ax + y * ay), floor))
 
     def enclosed_mass(self, radius, t=0.0):
         """Mass [Msun] within spherical `radius` [kpc], from the flux of the force (Gauss).

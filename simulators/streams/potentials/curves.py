@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulators.streams.potentials.base import check, check_finite
+from simulators.streams.potentials.special import at_least, at_most
 from simulators.streams.units import as_float
 
 
@@ -48,8 +49,8 @@ class HermiteCurve(eqx.Module):
             array = getattr(self, name)
             if array is not None and (array.shape != self.values.shape or array.shape[:1] != knots):
                 raise ValueError(
-                    f"HermiteCurve: argument `{name}` has shape {array.shape}; all of values, "
-                    f"slopes and curvatures need one shape that starts with {knots}."
+                    f"HermiteCurve: argument `{name}` has shape {array.shape}; give values, "
+                    f"slopes and curvatures one shape that starts with {knots}."
                 )
         check_finite(self, "times", "values", "slopes", "curvatures")
         if not isinstance(self.times, jax.core.Tracer):
@@ -94,7 +95,7 @@ class HermiteCurve(eqx.Module):
         """The value at time `t` [Myr] of any shape: t.shape + the shape of one value."""
         t = as_float(t)
         times = self.times.astype(t.dtype)
-        inside = jnp.clip(t, times[0], times[-1])
+        inside = at_most(at_least(t, times[0]), times[-1])
         i = jnp.searchsorted(times, inside, side="right", method="scan_unrolled") - 1
         i = jnp.clip(i, 0, times.shape[0] - 2)
         h = times[i + 1] - times[i]
@@ -158,7 +159,7 @@ class LinearGrowth(eqx.Module):
         """The factor at time `t` [Myr]."""
         t = as_float(t)
         rate, t_0 = self.rate.astype(t.dtype), self.t_0.astype(t.dtype)
-        return jnp.maximum(1.0 + rate * (t - t_0), 0.0)
+        return at_least(1.0 + rate * (t - t_0), 0.0)
 
 
 class ExponentialGrowth(eqx.Module):

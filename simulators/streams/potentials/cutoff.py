@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
 from simulators.streams.potentials.base import cast, check
-from simulators.streams.potentials.gamma import LARGEST, scaled_lower_gamma, upper_gamma
+from simulators.streams.potentials.gamma import lower_fraction, upper_gamma
 from simulators.streams.potentials.spherical import AbstractSpherical
 from simulators.streams.units import G, as_float
 
@@ -56,9 +56,7 @@ class PowerLawCutoff(AbstractSpherical):
     def _fraction(self, r2):
         """M(<r) / m."""
         alpha, r_c = cast(r2, self.alpha, self.r_c)
-        s = 1.5 - 0.5 * alpha
-        x = jnp.minimum(r2 / r_c**2, LARGEST)
-        return jnp.exp(s * jnp.log(x) - gammaln(s)) * scaled_lower_gamma(s, x)
+        return lower_fraction(1.5 - 0.5 * alpha, r2 / r_c**2)
 
     def pull(self, r2):
         """G M(<r) / r^3 [Myr^-2]."""

@@ -94,7 +94,6 @@ class Moving(AbstractPotential):
 
 
 def _constant_or_curve(value):
-    # JAX arrays are callable too, so the test is for a module.
     return value if isinstance(value, eqx.Module) else as_float(value)
 
 

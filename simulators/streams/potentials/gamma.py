@@ -1,9 +1,9 @@
 """Incomplete gamma functions at a fixed cost, differentiable in both arguments.
 
-`jax.scipy.special.gammainc` loops until the slowest element has converged (1 to 3 microseconds an
-element in a force loop) and has a derivative with respect to its order that costs as much again.
-The power-law-with-cutoff potential needs one order for all elements, so the series here is a plain
-polynomial in x, whose coefficients XLA hoists out of an integrator's loop.
+`jax.scipy.special.gammainc` loops until its slowest element has converged. The power law with a
+cutoff needs one order s for all elements, so plain polynomials in x do, whose coefficients XLA
+hoists out of an integrator's loop. Derivatives with respect to x are closed forms, given as custom
+rules, which keeps Hessians and reverse passes as cheap as values.
 """
 
 import math
@@ -12,46 +12,78 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
+from jax.scipy.special import gammaln
 
-#: Beyond x = 37 the upper functions are below 1e-16, in float64 as good as zero.
-LARGEST = 37.0
-# Terms of Kummer's series until the rest is below 1e-17 of the sum at x = LARGEST.
-_TERMS = 100
+from simulators.streams.potentials.special import at_least, at_most, horner
+
+# Kummer's series below, Legendre's continued fraction above: at x = 8 they need 43 terms and 10
+# levels for 1e-16 with any order in (-1/2, 3/2].
+_SPLIT = 8.0
+_TERMS = 44
+_LEVELS = 11
+# Beyond, the upper functions are below 1e-16 and the recurrence would leave the float32 range.
+_LARGEST = 37.0
 _NODES = 22
 
 
+def _with_closed_slope(raw, slope_x):
+    """raw(s, x) with d/dx given by slope_x(s, x), d/ds by forward differentiation of `raw`."""
+    function = jax.custom_jvp(raw)
+
+    def rule(primals, tangents):
+        s, x = primals
+        ds, dx = tangents
+        tangent = jnp.zeros_like(x)
+        if not isinstance(dx, SymbolicZero):
+            tangent = tangent + slope_x(s, x) * dx
+        if not isinstance(ds, SymbolicZero):
+            # As a number times ds, so that reverse mode stores one array and not every partial sum.
+            _, slope_s = jax.jvp(lambda s: raw(s, x), (s,), (jnp.ones_like(s),))
+            tangent = tangent + slope_s * ds
+        return function(s, x), tangent
+
+    function.defjvp(rule, symbolic_zeros=True)
+    return function
+
+
 def _kummer(s, x):
-    """e^-x sum_n x^n / [s (s + 1) ... (s + n)]: all terms positive, so no digits are lost."""
-    total = jnp.ones_like(x)
-    for n in range(_TERMS, 0, -1):
-        total = 1.0 + x * (1.0 / (s + n)) * total
-    return jnp.exp(-x) * total / s
+    """sum_n x^n / [s (s + 1) ... (s + n)]: all terms positive, so no digits are lost.
 
-
-@jax.custom_jvp
-def scaled_lower_gamma(s, x):
-    """g(s, x) = x^-s gamma(s, x), the integral of w^(s - 1) exp(-x w) over 0 < w < 1.
-
-    Entire in x, with g(s, 0) = 1 / s. For s > 0 and 0 <= x <= `LARGEST`, `s` a scalar or of the
-    shape of `x`; right to 1e-14.
+    A polynomial in x / _SPLIT, so that coefficients and powers stay in the range of float32, in
+    four interleaved chains: a single Horner chain would wait for its own results.
     """
-    return _kummer(s, x)
+    y = x / _SPLIT
+    coefficients = [1.0 / s]
+    for n in range(1, _TERMS):
+        coefficients.append(coefficients[-1] * (_SPLIT / (s + n)))
+    y2 = y * y
+    a, b, c, d = (horner(coefficients[k::4], y2 * y2) for k in range(4))
+    return (a + y2 * c) + y * (b + y2 * d)
 
 
-def _scaled_lower_gamma_jvp(primals, tangents):
-    s, x = primals
-    ds, dx = tangents
-    tangent = jnp.zeros_like(x)
-    # dg/dx = -g(s + 1, x) needs no differences, and reverse mode stores no partial sums.
-    if not isinstance(dx, SymbolicZero):
-        tangent = tangent - scaled_lower_gamma(s + 1.0, x) * dx
-    if not isinstance(ds, SymbolicZero):
-        _, slope = jax.jvp(lambda s: _kummer(s, x), (s,), (jnp.ones_like(s),))
-        tangent = tangent + slope * ds
-    return scaled_lower_gamma(s, x), tangent
+def _legendre(s, x):
+    """Gamma(s, x) x^-s e^x as a continued fraction, by the forward recurrence: one division."""
+    before, numerator = jnp.zeros_like(x), jnp.ones_like(x)
+    previous, denominator = jnp.ones_like(x), x + (1.0 - s)
+    for n in range(1, _LEVELS + 1):
+        b, a = x + (2.0 * n + 1.0 - s), n * (s - n)
+        before, numerator = numerator, b * numerator + a * before
+        previous, denominator = denominator, b * denominator + a * previous
+    return numerator / denominator
 
 
-scaled_lower_gamma.defjvp(_scaled_lower_gamma_jvp, symbolic_zeros=True)
+def _lower(s, x):
+    weight = jnp.exp(s * jnp.log(x) - x - gammaln(s))
+    below = weight * _kummer(s, at_most(x, _SPLIT))
+    above = 1.0 - weight * _legendre(s, at_most(at_least(x, _SPLIT), _LARGEST))
+    return jnp.where(x < _SPLIT, below, above)
+
+
+#: P(s, x) = gamma(s, x) / Gamma(s) for 0 < s <= 3/2 and x > 0, right to 1e-14 relative.
+#: `s` is a scalar or of the shape of `x`.
+lower_fraction = _with_closed_slope(
+    _lower, lambda s, x: jnp.exp((s - 1.0) * jnp.log(x) - x - gammaln(s))
+)
 
 
 def _power_gap(s, log_x):
@@ -64,15 +96,9 @@ def _power_gap(s, log_x):
     return -log_x * jnp.where(near, series, jnp.expm1(safe) / safe)
 
 
-def upper_gamma(s, x):
-    """Gamma(s, x), the integral of w^(s - 1) exp(-w) from x up, for -1 < s < 2 and x > 0.
-
-    Below x = 1 the alternating series from x to 1, with its singular looking term at s = 0 taken
-    together; from max(x, 1) to `LARGEST` Gauss-Legendre quadrature in ln w, where the integrand is
-    entire. Absolute error 1e-15, which is what a potential, a sum with larger terms, needs.
-    """
-    low = jnp.log(jnp.clip(x, 1.0, LARGEST))
-    width = math.log(LARGEST) - low
+def _upper(s, x):
+    low = jnp.log(at_most(at_least(x, 1.0), _LARGEST))
+    width = math.log(_LARGEST) - low
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     total = jnp.zeros_like(x)
     for node, weight in zip(nodes, weights, strict=True):
@@ -80,12 +106,18 @@ def upper_gamma(s, x):
         total = total + float(0.5 * weight) * jnp.exp(s * w - jnp.exp(w))
     total = total * width
 
-    inner = jnp.minimum(x, 1.0)
+    inner = at_most(x, 1.0)
     log_x = jnp.log(inner)
     power = jnp.exp(s * log_x)
     total = total + _power_gap(s, log_x)
-    factor = jnp.ones_like(x)
     for n in range(1, 19):
-        factor = factor * inner
-        total = total + (-1.0) ** n / math.factorial(n) / (s + n) * (1.0 - power * factor)
+        power = power * inner
+        total = total + (-1.0) ** n / math.factorial(n) / (s + n) * (1.0 - power)
     return total
+
+
+#: Gamma(s, x), the integral of w^(s - 1) exp(-w) from x up, for -1 < s < 2 and x > 0.
+#: Below x = 1 the alternating series from x to 1, with its singular looking term at s = 0 taken
+#: together; above, Gauss-Legendre quadrature in ln w, where the integrand is entire. Absolute error
+#: 1e-15, which is what a potential, a sum with larger terms, needs.
+upper_gamma = _with_closed_slope(_upper, lambda s, x: -jnp.exp((s - 1.0) * jnp.log(x) - x))

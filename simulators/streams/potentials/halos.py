@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from simulators.streams.potentials import physics
 from simulators.streams.potentials.base import AbstractPotential, cast, check, check_finite
-from simulators.streams.potentials.special import nfw_depth, nfw_pull, tiny
+from simulators.streams.potentials.special import at_least, nfw_depth, nfw_pull, tiny
 from simulators.streams.units import G, as_float
 
 #: Critical density today [Msun/kpc^3] for H0 = 67.66 km/s/Mpc (Planck 2018, Table 2 last column).
@@ -91,7 +91,7 @@ class NFW(AbstractPotential):
         ia, ib, ic = self._stretch(x)
         (r_s,) = cast(x, self.r_s)
         # The same guard in kpc as everywhere, which also keeps u^-6 finite in float32.
-        return jnp.maximum(x * x * ia + y * y * ib + z * z * ic, tiny(x) / r_s**2)
+        return at_least(x * x * ia + y * y * ib + z * z * ic, tiny(x) / r_s**2)
 
     def phi(self, x, y, z, t):
         """The potential [kpc^2/Myr^2]."""
@@ -173,7 +173,7 @@ class Logarithmic(AbstractPotential):
         a, h, b, c = self._form(x)
         (r_h,) = cast(x, self.r_h)
         inner = a * x * x + 2.0 * h * x * y + b * y * y + c * z * z
-        return jnp.maximum(r_h**2 + inner, tiny(x))
+        return at_least(r_h**2 + inner, tiny(x))
 
     def phi(self, x, y, z, t):
         """The potential [kpc^2/Myr^2]."""

@@ -14,7 +14,7 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
-from simulators.streams.potentials.special import tiny
+from simulators.streams.potentials.special import at_least, tiny
 from simulators.streams.units import G
 
 _FOUR_PI = 4.0 * math.pi
@@ -113,7 +113,7 @@ def isochrone_rho(r2, m, b):
 
 def _disc_height(z, b):
     """sqrt(z^2 + b^2) and its inverse, finite in the plane of a razor-thin disc."""
-    h2 = jnp.maximum(z * z + b * b, tiny(z))
+    h2 = at_least(z * z + b * b, tiny(z))
     inverse = lax.rsqrt(h2)
     return h2 * inverse, inverse
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from simulators.streams.potentials import physics
 from simulators.streams.potentials.base import AbstractPotential, cast, check
-from simulators.streams.potentials.special import squared_radius, tiny
+from simulators.streams.potentials.special import at_least, squared_radius, tiny
 from simulators.streams.units import G, as_float
 
 
@@ -46,7 +46,7 @@ class AbstractSpherical(AbstractPotential):
     def enclosed_mass(self, radius, t=0.0):
         """Mass [Msun] within `radius` [kpc], r^3 pull / G."""
         radius = as_float(radius)
-        return radius**3 * self.pull(jnp.maximum(radius * radius, tiny(radius))) / G
+        return radius**3 * self.pull(at_least(radius * radius, tiny(radius))) / G
 
 
 class Kepler(AbstractSpherical):
