@@ -35,6 +35,7 @@ def tiny(x):
     return float(jnp.finfo(x.dtype).tiny) ** 0.25
 
 
+@jax.custom_jvp
 def at_least(x, bound):
     """max(x, bound), with a derivative that compiled code cannot lose; use it for every guard.
 
@@ -42,14 +43,28 @@ def at_least(x, bound):
     *equal* to the maximum. Where XLA computes x once more in another fused loop, with other
     contractions into fused multiply-adds, the two differ in the last bit and the derivative is
     silently zero: a forward-mode gradient through an orbit, batched by vmap, was wrong by 23 per
-    cent. An inequality does not care about the last bit.
+    cent. An inequality does not care about the last bit. The value is not written as a `where`
+    because that made the disc's force three times slower.
     """
-    return jnp.where(x > bound, x, bound)
+    return jnp.maximum(x, bound)
 
 
+@at_least.defjvp
+def _at_least_jvp(primals, tangents):
+    (x, bound), (dx, dbound) = primals, tangents
+    return at_least(x, bound), jnp.where(x > bound, dx, dbound)
+
+
+@jax.custom_jvp
 def at_most(x, bound):
     """min(x, bound); see `at_least`."""
-    return jnp.where(x < bound, x, bound)
+    return jnp.minimum(x, bound)
+
+
+@at_most.defjvp
+def _at_most_jvp(primals, tangents):
+    (x, bound), (dx, dbound) = primals, tangents
+    return at_most(x, bound), jnp.where(x < bound, dx, dbound)
 
 
 def squared_radius(x, y, z):
