@@ -19,6 +19,29 @@ GD1_SIGMA = {
     "radial_velocity": 10.0,
 }
 
+#: What is compared with other work, and how it is defined.
+QUANTITIES = {
+    "v_c": "circular velocity at the Sun [km/s]",
+    "mass_20": "all mass within 20 kpc [1e11 Msun]",
+    "q_halo": "axis ratio z/R of the halo's equipotentials",
+    "q_total": "axis ratio z/R of the total equipotential through R = 14 kpc",
+    "q_density": "axis ratio z/R of the halo's isodensity surface through R = 14 kpc",
+}
+#: Published results from GD-1: (value, minus, plus). Koposov, Rix & Hogg (2010, ApJ 712, 260,
+#: abstract); Bowden, Belokurov & Evans (2015, MNRAS 449, 1391, leading arm); Bovy et al. (2016,
+#: ApJ 833, 31, abstract: with Pal 5 and disc data); Malhan & Ibata (2019, MNRAS 486, 2995,
+#: abstract).
+PUBLISHED = {
+    "Koposov+2010": {"v_c": (224.0, 13.0, 13.0), "q_total": (0.87, 0.04, 0.07)},
+    "Bowden+2015": {"v_c": (227.2, 18.2, 15.6), "q_total": (0.91, 0.1, 0.04)},
+    "Bovy+2016": {"q_total": (0.95, 0.04, 0.04), "q_density": (1.05, 0.14, 0.14)},
+    "Malhan & Ibata 2019": {
+        "v_c": (244.0, 4.0, 4.0),
+        "mass_20": (2.5, 0.2, 0.2),
+        "q_density": (0.82, 0.13, 0.25),
+    },
+}
+
 
 def gd1_measurements(
     phi1: Sequence[float] = GD1_PHI1, sigma: Mapping[str, float] | None = None

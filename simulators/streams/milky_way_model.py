@@ -1,0 +1,102 @@
+"""The model of the main job: a Milky Way whose halo is unknown, and GD-1 in it."""
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from jaxastro.core import Model, Parameter, Prior
+from simulators.streams.observe import TrackMeasurements
+from simulators.streams.potentials import NFW, Composite, Hernquist, MiyamotoNagai
+from simulators.streams.release import Fardal2015
+from simulators.streams.simulator import StreamTrack
+from simulators.streams.units import KMS, G
+
+#: Galactocentric distance of the Sun [kpc], where `v_c` is the circular velocity.
+R_SUN = 8.122
+
+
+def galaxy(params: dict) -> Composite:
+    """Disc, bulge and nucleus of gala's MilkyWayPotential, and a flattened NFW halo.
+
+    The halo has scale radius `r_s` [kpc], axis ratio `q_z` of its *potential* along z, and the
+    mass that makes the circular velocity at the Sun `v_c` [km/s].
+
+    >>> host = galaxy(dict(v_c=jnp.asarray(230.0), r_s=jnp.asarray(16.0), q_z=jnp.asarray(0.95)))
+    >>> round(float(host.circular_velocity(R_SUN)) / KMS, 6)
+    230.0
+    """
+    visible = Composite(
+        disk=MiyamotoNagai(m=6.8e10, a=3.0, b=0.28),
+        bulge=Hernquist(m=5e9, a=1.0),
+        nucleus=Hernquist(m=1.71e9, a=0.07),
+    )
+    r_s = params["r_s"]
+    here = jnp.asarray(R_SUN, r_s.dtype)
+    unit = NFW(m=jnp.ones_like(r_s), r_s=r_s).circular_velocity(here) ** 2
+    missing = (params["v_c"] * KMS) ** 2 - visible.circular_velocity(here) ** 2
+    halo = NFW(m=missing / unit, r_s=r_s, c=params["q_z"])
+    return visible + halo
+
+
+def gd1_prior() -> Prior:
+    """Broad priors for the halo, and for a progenitor in the middle of GD-1 at phi1 = -40 deg.
+
+    `r_s` is log-normal about 16 kpc with a scatter of 0.3 dex, twice the scatter of the
+    mass-concentration relation (Dutton & Maccio 2014); GD-1, at radii from 13 to 19 kpc, says
+    little about it. The axis ratio of the potential is uniform in [0.7, 1.3]. The progenitor's
+    priors are at least twenty times wider than the posterior.
+    """
+    return Prior(
+        v_c=Parameter(dist.Uniform(190.0, 280.0), "km/s", r"$v_c(R_0)$"),
+        r_s=Parameter(dist.LogNormal(jnp.log(16.0), 0.69), "kpc", r"$r_s$"),
+        q_z=Parameter(dist.Uniform(0.7, 1.3), "", r"$q_\Phi$"),
+        phi2=Parameter(dist.Normal(0.0, 1.0), "deg", r"$\phi_2$"),
+        distance=Parameter(dist.Uniform(5.0, 13.0), "kpc", r"$d$"),
+        pm_phi1_cosphi2=Parameter(dist.Normal(-12.0, 4.0), "mas/yr", r"$\mu_{\phi_1}$"),
+        pm_phi2=Parameter(dist.Normal(-3.0, 2.0), "mas/yr", r"$\mu_{\phi_2}$"),
+        radial_velocity=Parameter(dist.Normal(-50.0, 150.0), "km/s", r"$v_r$"),
+    )
+
+
+def gd1_model(data: TrackMeasurements, **options) -> Model:
+    """GD-1 in a Milky Way with an unknown halo; `options` go to `StreamTrack`.
+
+    The stars leave with the mean offsets of Fardal et al. (2015), without scatter (a streakline,
+    Kupper et al. 2012): the mean track of a stream is what is compared with a measured one, and
+    64 particles then give it as well as 512 with scatter do.
+    """
+    options = {"phi1": -40.0, "convention": Fardal2015(scatter=(0.0,) * 4), **options}
+    return Model(gd1_prior(), StreamTrack(galaxy, data, **options))
+
+
+def derived(params: dict) -> dict:
+    """What a posterior is compared by with other work, the keys of `gd1.QUANTITIES`.
+
+    The mass is in 1e11 Msun; the axis ratios are z / 14 kpc where the potential (of the halo, of
+    everything) or the halo's density is that of the point (R, z) = (14 kpc, 0).
+    """
+    host = galaxy(params)
+    halo = host["nfw"]
+    dtype = params["r_s"].dtype
+    radius, zero = jnp.asarray(14.0, dtype), jnp.zeros((), dtype)
+    return {
+        "v_c": params["v_c"],
+        "mass_20": host.enclosed_mass(jnp.asarray(20.0, dtype)) / 1e11,
+        "q_halo": params["q_z"],
+        "q_total": _axis_ratio(lambda x, z: host.phi(x, zero, z, zero), radius),
+        "q_density": _axis_ratio(lambda x, z: -halo.rho(x, zero, z, zero), radius),
+    }
+
+
+def _axis_ratio(f, radius):
+    """z / radius with f(0, z) = f(radius, 0), for f that grows outwards, by bisection."""
+    level = f(radius, jnp.zeros_like(radius))
+
+    def halve(_, ends):
+        low, high = ends
+        middle = 0.5 * (low + high)
+        inside = f(jnp.zeros_like(radius), middle) < level
+        return jnp.where(inside, middle, low), jnp.where(inside, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 40, halve, (0.1 * radius, 3.0 * radius))
+    return 0.5 * (low + high) / radius
