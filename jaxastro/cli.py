@@ -169,7 +169,9 @@ def _maximum(args, key, target, folder, before, clock):
         "data": [np.asarray(a).ravel().tolist() for a in _leaves(target.observation)],
     }
     if checkpoint.exists(folder) and not args.fresh:
-        arrays, metadata = checkpoint.load(folder)
+        d = target.dim
+        like = {"u": np.zeros(d), "covariance": np.zeros((d, d)), "n_repaired": 0}
+        arrays, metadata = checkpoint.load(folder, like)
         if metadata != json.loads(json.dumps(settings)):
             raise ValueError(
                 f"{folder} is of a run with other data or settings; choose another --out, or "

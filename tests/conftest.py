@@ -1,12 +1,31 @@
-"""Fixtures shared by the tests."""
+"""Settings for every test and doctest, and the fixtures shared by the tests.
+
+The environment is set before JAX is imported and only by default, so that a caller's own
+`JAX_ENABLE_X64=0` holds, and child processes started by a test inherit it.
+"""
 
 import contextlib
 import functools
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+# Without this, programs that hold an Equinox error check are never written to the compilation
+# cache on JAX 0.10, because they call back into Python.
+os.environ.setdefault("EQX_ON_ERROR", "nan")
+# Beneath pytest's own cache, so that `pytest --cache-clear` empties it too.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "d" / "jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+
 import jax
 import pytest
+
+# Not through the environment: a child process stands for a user, who has JAX's own defaults.
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -67,3 +86,16 @@ def shared_data():
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real data not found: {SHARED_DATA.name} is looked for in ../shared")
     return SHARED_DATA
+
+
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--slow") or "slow" in config.getoption("markexpr"):
+        return
+    skip = pytest.mark.skip(reason="slow: give --slow or -m slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)

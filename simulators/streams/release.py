@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from simulators.streams.integrate import Triple
+from simulators.streams.potentials.special import at_least
 from simulators.streams.units import DEG, G, as_float
 
 
@@ -131,7 +132,7 @@ class Chen2024(AbstractRelease):
         beta = (mean[5] + scatter[5] * normals[:, 5]) * DEG
         # 1.6 +- 0.35: a draw below zero is 4.6 sigma away, and would leave with no speed.
         floor = 1e-3 * r_t
-        safe = jnp.maximum(distance, floor)
+        safe = at_least(distance, floor)
         speed = (mean[3] + scatter[3] * normals[:, 3]) * jnp.sqrt(2.0 * G * mass / safe)
         return _spherical(safe, phi, theta, sign), _spherical(speed, alpha, beta, sign)
 
@@ -159,14 +160,14 @@ def release(
         Galactocentric positions [kpc] and velocities [kpc/Myr], three arrays (N,) each.
     """
     tiny = float(jnp.finfo(x[0].dtype).tiny) ** 0.5
-    r2 = jnp.maximum(x[0] ** 2 + x[1] ** 2 + x[2] ** 2, tiny)
+    r2 = at_least(x[0] ** 2 + x[1] ** 2 + x[2] ** 2, tiny)
     r = jnp.sqrt(r2)
     lx, ly, lz = (
         x[1] * v[2] - x[2] * v[1],
         x[2] * v[0] - x[0] * v[2],
         x[0] * v[1] - x[1] * v[0],
     )
-    l_total = jnp.sqrt(jnp.maximum(lx * lx + ly * ly + lz * lz, tiny))
+    l_total = jnp.sqrt(at_least(lx * lx + ly * ly + lz * lz, tiny))
     e_r = tuple(xi / r for xi in x)
     e_z = (lx / l_total, ly / l_total, lz / l_total)
     e_phi = (
@@ -182,9 +183,9 @@ def release(
     )
     # Where the tide does not strip (Omega^2 = Phi'', the centre of a core) the tidal radius
     # diverges; the floor caps it at 100 times the one of a point mass on a circular orbit.
-    stretch = jnp.maximum(omega2 - curvature, 3e-6 * omega2)
+    stretch = at_least(omega2 - curvature, 3e-6 * omega2)
     # The floor under the mass keeps the derivative of the cube root finite at zero mass.
-    ratio = jnp.maximum(G * mass / stretch, 1e-30)
+    ratio = at_least(G * mass / stretch, 1e-30)
     r_t = jnp.cbrt(ratio)
     dx, dv = convention.offsets(normals, sign, r_t, jnp.sqrt(omega2) * r_t, mass)
 

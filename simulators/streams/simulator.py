@@ -43,7 +43,8 @@ class StreamTrack(AbstractForwardSimulator):
     The parameters give the galaxy, through `host`, and the progenitor's place now on the sky of
     the stream: `phi2` [deg], `distance` [kpc], `pm_phi1_cosphi2`, `pm_phi2` [mas/yr],
     `radial_velocity` [km/s]; its phi1 is fixed, since moving it along its orbit changes a
-    track by very little. The prediction is the local mean of the particles' observables at the
+    track by very little. A parameter `distance_scale`, if there is one, is what measured distances
+    are to be divided by: a zero point of the distance modulus. The prediction is the local mean of the particles' observables at the
     measured phi1, and the noise is normal:
 
     .. math:: x_{mk} \sim N(y_{mk}, \sigma_{mk}^2 + s_{mk}^2)
@@ -55,7 +56,8 @@ class StreamTrack(AbstractForwardSimulator):
         host: dict of parameters -> the galaxy's potential.
         data: where and what was measured, with which errors; its values are not used.
         phi1: the progenitor's phi1 [deg].
-        mass: the progenitor's mass [Msun].
+        mass: the progenitor's mass at -age [Msun].
+        mass_final: its mass at the present [Msun], 0 for one that has dissolved; linear between.
         age: how long it has been losing stars [Myr].
         bandwidth: of the kernel that makes the track [deg].
         convention: how stars leave the progenitor.
@@ -77,6 +79,7 @@ class StreamTrack(AbstractForwardSimulator):
     data: TrackMeasurements
     phi1: Float[Array, ""] = eqx.field(converter=as_float)
     mass: Float[Array, ""] = eqx.field(converter=as_float, default=2e4)
+    mass_final: Float[Array, ""] = eqx.field(converter=as_float, default=0.0)
     age: float = eqx.field(static=True, default=3000.0)
     bandwidth: Float[Array, ""] = eqx.field(converter=as_float, default=2.5)
     convention: AbstractRelease = eqx.field(default_factory=Fardal2015)
@@ -104,6 +107,7 @@ class StreamTrack(AbstractForwardSimulator):
             jnp.stack(progenitor[:3]),
             jnp.stack(progenitor[3:]),
             mass=self.mass,
+            mass_final=self.mass_final,
             age=self.age,
             convention=self.convention,
             step=self.step,
@@ -120,7 +124,8 @@ class StreamTrack(AbstractForwardSimulator):
         """Track, width and density, at the measured positions or at `at` [deg]."""
         sky = self.on_sky(params, latents)
         at = self.data.phi1 if at is None else as_float(at)
-        observables = [getattr(sky, name) for name in self.data.names]
+        zero_point = {"distance": params.get("distance_scale", 1.0)}
+        observables = [getattr(sky, name) * zero_point.get(name, 1.0) for name in self.data.names]
         return summarize(sky.phi1, observables, at.astype(sky.phi1.dtype), self.bandwidth)
 
     def forward(self, params, latents) -> TrackPrediction:
