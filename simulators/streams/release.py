@@ -133,7 +133,9 @@ class Chen2024(AbstractRelease):
         # 1.6 +- 0.35: a draw below zero is 4.6 sigma away, and would leave with no speed.
         floor = 1e-3 * r_t
         safe = at_least(distance, floor)
-        speed = (mean[3] + scatter[3] * normals[:, 3]) * jnp.sqrt(2.0 * G * mass / safe)
+        # Nor has the square root a derivative at zero mass.
+        escape = jnp.sqrt(jnp.maximum(2.0 * G * mass / safe, 1e-30))
+        speed = (mean[3] + scatter[3] * normals[:, 3]) * escape
         return _spherical(safe, phi, theta, sign), _spherical(speed, alpha, beta, sign)
 
 

@@ -158,7 +158,8 @@ def spray(
     n_steps = _check(position, velocity, mass, age, times, n, step, n_steps)
     age = as_float(age).astype(dtype)
     mass = as_float(mass).astype(dtype)
-    mass_final = mass if mass_final is None else as_float(mass_final).astype(dtype)
+    constant = mass_final is None
+    mass_final = mass if constant else as_float(mass_final).astype(dtype)
     normals = latents.normals.astype(dtype)
     times = release_times(latents, age) if times is None else as_float(times)
     times = times.astype(dtype)
@@ -168,6 +169,10 @@ def spray(
     def mass_at(t):
         return mass + (mass_final - mass) * (t + age) / age
 
+    def share(t):
+        # Without a division where none is needed: the mass may be zero.
+        return 1.0 if constant else mass_at(t) / mass
+
     path = progenitor_path(host, tuple(position), tuple(velocity), h, n_steps)
     released = release(convention, host, *path.at(times), times, mass_at(times), normals, arm)
 
@@ -175,7 +180,7 @@ def spray(
         acc = host.acc(x, y, z, t)
         if satellite is None:
             return acc
-        return _with_satellite(acc, satellite, (x, y, z), path.at(t)[0], mass_at(t) / mass, t)
+        return _with_satellite(acc, satellite, (x, y, z), path.at(t)[0], share(t), t)
 
     segment = jnp.clip(jnp.ceil(jax.lax.stop_gradient((times + age) / (SEGMENT * h))), 1.0, None)
     entry = jnp.minimum(segment.astype(int), n_steps // SEGMENT)
@@ -194,7 +199,7 @@ def spray(
         acc = host.acc(x, y, z, t)
         if satellite is None:
             return acc
-        return _with_satellite(acc, satellite, (x, y, z), place, mass_at(t) / mass, t)
+        return _with_satellite(acc, satellite, (x, y, z), place, share(t), t)
 
     x, v = _march_all(force_on_grid, state, entry, h, (grid, clock), chunk)
     return Stream(x, v, times, arm)
