@@ -177,7 +177,7 @@ class Nystrom(AbstractIntegrator):
 
     It lands on every output, with steps of its own in between: equal steps, and so a symplectic
     map, for equally spaced times. An error of energy stays bounded. At equal error it costs
-    about twice as much as `Stormer`.
+    two to three times as much as `Stormer`.
 
     Attributes:
         step: longest step [Myr] (static); the widest gap between outputs sets the number of steps
