@@ -44,11 +44,11 @@ def _sequence(n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Kick and drift coefficients of `n_steps` steps, neighbouring kicks merged.
 
     The last kick of a step and the first of the next see the same position, so a
-    step costs 11 accelerations instead of 12.
+    step costs 11 accelerations instead of 12. The last kick of all has no drift.
     """
-    kicks = np.tile(KICKS[:-1], n_steps)
-    kicks[len(DRIFTS) :: len(DRIFTS)] += KICKS[-1]
-    return kicks, np.tile(DRIFTS, n_steps)
+    kicks = np.append(np.tile(KICKS[:-1], n_steps), KICKS[-1])
+    kicks[len(DRIFTS) : -1 : len(DRIFTS)] += KICKS[-1]
+    return kicks, np.append(np.tile(DRIFTS, n_steps), 0.0)
 
 
 def nystrom(
@@ -90,7 +90,4 @@ def nystrom(
         x = tuple(xi + (a * h) * vi for xi, vi in zip(x, v, strict=True))
         return (x, v, t + a * h), None
 
-    (x, v, t), _ = jax.lax.scan(stage, (tuple(x), tuple(v), t), (kicks, drifts))
-    acc = acceleration(*x, t)
-    last = float(KICKS[-1])
-    return x, tuple(vi + (last * h) * ai for vi, ai in zip(v, acc, strict=True))
+    return jax.lax.scan(stage, (tuple(x), tuple(v), t), (kicks, drifts))[0][:2]
