@@ -46,12 +46,12 @@ def _parser():
         "(ECSV, FITS, CSV); default: GD-1 as galstreams ships it"
     )
     gd1.add_argument("--chains", type=_positive, default=4)
-    gd1.add_argument("--warmup", type=_positive, default=150, help="steps a chain")
-    gd1.add_argument("--draws", type=_positive, default=400, help="draws a chain")
-    gd1.add_argument("--starts", type=_positive, default=16, help="starts of the MAP search")
+    gd1.add_argument("--warmup", type=_positive, default=60, help="steps a chain")
+    gd1.add_argument("--draws", type=_positive, default=200, help="draws a chain")
+    gd1.add_argument("--starts", type=_positive, default=8, help="starts of the MAP search")
     gd1.add_argument("--particles", type=_positive, default=64)
     gd1.add_argument("--step", type=float, default=1.0, help="longest time step [Myr]")
-    gd1.add_argument("--age", type=float, default=3000.0, help="age of the stream [Myr]")
+    gd1.add_argument("--age", type=float, default=2000.0, help="age of the stream [Myr]")
     gd1.add_argument("--seed", type=int, default=0)
     gd1.add_argument("--no-doubled", action="store_true", help="skip the run with doubled errors")
     gd1.add_argument("--fresh", action="store_true", help="discard an unfinished run")
@@ -102,14 +102,15 @@ def _gd1(args) -> int:
             jax.random.fold_in(key, int(scale)),
             target,
             n_chains=args.chains,
-            n_warmup=args.warmup,
-            n_draws=args.draws,
+            # The second run only shows how the first one moves.
+            n_warmup=args.warmup if scale == 1.0 else -(-args.warmup // 2),
+            n_draws=args.draws if scale == 1.0 else -(-args.draws // 3),
             initial=start,
             checkpoint=folder / "nuts",
             resume=not args.fresh,
             progress=True,
         )
-        clock.say(f"NUTS with {label}: {args.chains} chains of {args.draws} draws")
+        clock.say(f"NUTS with {label}: {args.chains} chains of {posteriors[label].n_draws} draws")
 
     posterior = posteriors["stated errors"]
     table = posterior.summary()

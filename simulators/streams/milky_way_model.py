@@ -64,14 +64,16 @@ def gd1_prior() -> Prior:
 def gd1_model(data: TrackMeasurements, **options) -> Model:
     """GD-1 in a Milky Way with an unknown halo; `options` go to `StreamTrack`.
 
-    The progenitor had 2e4 Msun (the stars of GD-1, Koposov et al. 2010) and has dissolved: none
-    is seen, and the track has no step where its two arms would leave a cluster.
+    The progenitor had 4e4 Msun 2 Gyr ago, twice the stars that GD-1 has now (2e4 Msun, Koposov
+    et al. 2010), and has dissolved: none is seen, and the track has no step where two arms would
+    leave a cluster. Age and mass together set how far the stream reaches, and little else.
 
     The stars leave with the mean offsets of Fardal et al. (2015), without scatter (a streakline,
     Kupper et al. 2012): the mean track of a stream is what is compared with a measured one, and
     64 particles then give it as well as 512 with scatter do.
     """
-    options = {"phi1": -40.0, "convention": Fardal2015(scatter=(0.0,) * 4), **options}
+    fixed = {"phi1": -40.0, "mass": 4e4, "mass_final": 0.0, "age": 2000.0, "n_particles": 64}
+    options = {**fixed, "convention": Fardal2015(scatter=(0.0,) * 4), **options}
     return Model(gd1_prior(), StreamTrack(galaxy, data, **options))
 
 

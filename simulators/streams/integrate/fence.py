@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 
-def fenced(acceleration: Callable, h: jax.Array) -> Callable:
+def fenced(acceleration: Callable, witness: jax.Array) -> Callable:
     """The same acceleration, which the compiler may not merge with what surrounds it.
 
     XLA on CPUs copies cheap producers into each of their consumers, and the derivatives of a
@@ -18,7 +18,8 @@ def fenced(acceleration: Callable, h: jax.Array) -> Callable:
 
     Args:
         acceleration: `(x, y, z, k) -> (ax, ay, az)`, elementwise in the first three.
-        h: the time step, any shape; a stream of steps that are all broken gives NaN.
+        witness: a finite scalar that the compiler cannot know, such as an entry of the scanned
+            coefficients: a constant would be folded, and the fence with it.
     """
 
     def whole(x, y, z, k):
@@ -28,6 +29,6 @@ def fenced(acceleration: Callable, h: jax.Array) -> Callable:
         return tuple(jnp.full_like(c, jnp.nan) for c in (x, y, z))
 
     def call(x, y, z, k):
-        return jax.lax.cond(jnp.isfinite(h).any(), jax.checkpoint(whole), broken, x, y, z, k)
+        return jax.lax.cond(jnp.isfinite(witness), jax.checkpoint(whole), broken, x, y, z, k)
 
     return call

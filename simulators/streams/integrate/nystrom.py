@@ -80,12 +80,10 @@ def nystrom(
     t, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
     t = jnp.broadcast_to(t, jnp.broadcast_shapes(t.shape, h.shape))
 
-    acceleration = fenced(acceleration, h)
-
     def stage(carry, coefficients):
         x, v, t = carry
         b, a = coefficients
-        acc = acceleration(*x, t)
+        acc = fenced(acceleration, b)(*x, t)
         v = tuple(vi + (b * h) * ai for vi, ai in zip(v, acc, strict=True))
         x = tuple(xi + (a * h) * vi for xi, vi in zip(x, v, strict=True))
         return (x, v, t + a * h), None

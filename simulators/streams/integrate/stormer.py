@@ -122,7 +122,7 @@ def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Arr
         return jnp.concatenate([back, middle[None], ahead])
 
     places = tuple(row(p, xi) for p, xi in zip(places, x, strict=True))
-    stencil = fenced(acceleration, h)(*places, row(times, now[0]))
+    stencil = acceleration(*places, row(times, now[0]))
     a = [tuple(ai[j] for ai in stencil) for j in range(2 * MARGIN + 1)]
     here, ahead = a[MARGIN], a[MARGIN + 1 :]
     h2 = h * h
@@ -176,7 +176,6 @@ def record(acceleration: Callable, state: Sums, h: jax.Array, ks) -> tuple[Sums,
 def _march(acceleration, state, h, ks, keep):
     h2 = h * h
     dtype = state.s[0].dtype
-    acceleration = fenced(acceleration, h)
     slots, weights = jnp.arange(CYCLE), jnp.asarray(_RING, dtype)
 
     def step(carry, known):
@@ -186,7 +185,7 @@ def _march(acceleration, state, h, ks, keep):
         s = tuple(si + di for si, di in zip(s, ds, strict=True))
         ahead = (sum(weight[j] * row[j] for j in range(CYCLE)) for row in ring)
         x = tuple(si + h2 * pi for si, pi in zip(s, ahead, strict=True))
-        a = acceleration(*x, k)
+        a = fenced(acceleration, weight[0])(*x, k)
         ring = tuple(row.at[slot].set(ai) for row, ai in zip(ring, a, strict=True))
         return (Sums(s, ds, ring), a), keep(s, a)
 
