@@ -42,8 +42,9 @@ def _parser():
     gd1.set_defaults(job=_gd1)
     gd1.add_argument("--out", type=Path, default=Path("gd1"), help="folder for the results")
     gd1.add_argument(
-        "--track", help="a table of measurements: phi1, observables, and NAME_error columns "
-        "(ECSV, FITS, CSV); default: GD-1 as galstreams ships it"
+        "--track",
+        help="a table of measurements: phi1, observables, and NAME_error columns "
+        "(ECSV, FITS, CSV); default: GD-1 as galstreams ships it",
     )
     gd1.add_argument("--chains", type=_positive, default=4)
     gd1.add_argument("--warmup", type=_positive, default=60, help="steps a chain")
@@ -146,8 +147,8 @@ def _measurements(path):
     missing = {"phi1", *(f"{n}_error" for n in names)} - present
     if missing or not names:
         raise ValueError(
-            f"--track: {path} lacks {sorted(missing) or 'all of ' + ', '.join(OBSERVABLES)}; it has "
-            f"{sorted(present)}. Give phi1, observables and a NAME_error column for each."
+            f"--track: {path} lacks {sorted(missing) or 'any of ' + ', '.join(OBSERVABLES)}; it "
+            f"has {sorted(present)}. Give phi1, observables and a NAME_error column for each."
         )
     return read_measurements(
         path, {n: n for n in ("phi1", *names)}, {n: f"{n}_error" for n in names}

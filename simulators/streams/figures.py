@@ -49,15 +49,26 @@ def stream_over_data(data, phi1, tracks, sky=None, residuals: bool = True):
         at = np.asarray(data.phi1)[seen]
         value, sigma = np.asarray(data.value[i])[seen], np.asarray(data.sigma[i])[seen]
         if sky is not None:
-            inside = (np.asarray(sky.phi1) > phi1[0] - 2.0) & (np.asarray(sky.phi1) < phi1[-1] + 2.0)
+            along = np.asarray(sky.phi1)
+            inside = (along > phi1[0] - 2.0) & (along < phi1[-1] + 2.0)
             dots = np.asarray(getattr(sky, name))[inside]
-            axis.plot(np.asarray(sky.phi1)[inside], dots, ".", ms=1.5, color=_GREY, zorder=1,
-                      label="simulated stars", rasterized=True)
-        axis.fill_between(phi1, low[i], high[i], color=_BLUE, alpha=0.35, lw=0, zorder=2,
-                          label="track, 95%")
+            axis.plot(
+                along[inside],
+                dots,
+                ".",
+                ms=1.5,
+                color=_GREY,
+                zorder=1,
+                label="simulated stars",
+                rasterized=True,
+            )
+        axis.fill_between(
+            phi1, low[i], high[i], color=_BLUE, alpha=0.35, lw=0, zorder=2, label="track, 95%"
+        )
         axis.plot(phi1, mid[i], color=_BLUE, lw=1.2, zorder=3, label="track, median")
-        axis.errorbar(at, value, sigma, fmt="o", ms=3.5, lw=1.0, color=_INK, zorder=4,
-                      label="GD-1 track")
+        axis.errorbar(
+            at, value, sigma, fmt="o", ms=3.5, lw=1.0, color=_INK, zorder=4, label="GD-1 track"
+        )
         axis.set_ylabel(_TITLES.get(name, name))
         if residuals:
             _residuals(axes[i, 1], at, value, sigma, phi1, low[i], mid[i], high[i])

@@ -9,7 +9,7 @@ from simulators.streams.observe import TrackMeasurements
 from simulators.streams.potentials import NFW, Composite, Hernquist, MiyamotoNagai
 from simulators.streams.release import Fardal2015
 from simulators.streams.simulator import StreamTrack
-from simulators.streams.units import KMS, G
+from simulators.streams.units import KMS
 
 #: Galactocentric distance of the Sun [kpc], where `v_c` is the circular velocity.
 R_SUN = 8.122

@@ -48,11 +48,11 @@ class Fardal2015(AbstractRelease):
     .. math:: \Delta r = k_r r_t, \quad \Delta z = k_z r_t, \quad
               \Delta v_\phi = k_{v\phi} v_t, \quad \Delta v_z = k_{vz} v_t
 
-    with independent normal k, all offsets reversed in the leading arm. `Fardal2015()` has the published values, k_r = 2.0 +- 0.4, k_vphi =
-    0.3 +- 0.4, k_z = 0 +- 0.5, k_vz = 0 +- 0.5: the same as gala's `FardalStreamDF(
-    gala_modified=False)`. `Fardal2015.gala()` is gala's older `gala_modified=True`: scatters of
-    0.5, and the draw of k_vphi multiplied by that of k_r, so that stars released further out also
-    leave faster. The two differ by 18 per cent in the width of a stream.
+    with independent normal k, all offsets reversed in the leading arm. `Fardal2015()` has the
+    published values, k_r = 2.0 +- 0.4, k_vphi = 0.3 +- 0.4, k_z = 0 +- 0.5, k_vz = 0 +- 0.5: the
+    same as gala's `FardalStreamDF(gala_modified=False)`. `Fardal2015.gala()` is gala's older
+    `gala_modified=True`: scatters of 0.5, and the draw of k_vphi multiplied by that of k_r, so
+    that stars released further out also leave faster.
 
     Attributes:
         mean: means of (k_r, k_z, k_vphi, k_vz), shape (4,).

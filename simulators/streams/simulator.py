@@ -43,9 +43,9 @@ class StreamTrack(AbstractForwardSimulator):
     The parameters give the galaxy, through `host`, and the progenitor's place now on the sky of
     the stream: `phi2` [deg], `distance` [kpc], `pm_phi1_cosphi2`, `pm_phi2` [mas/yr],
     `radial_velocity` [km/s]; its phi1 is fixed, since moving it along its orbit changes a
-    track by very little. A parameter `distance_scale`, if there is one, is what measured distances
-    are to be divided by: a zero point of the distance modulus. The prediction is the local mean of the particles' observables at the
-    measured phi1, and the noise is normal:
+    track by very little. A parameter `distance_scale`, if there is one, is the factor by which
+    measured distances exceed true ones: a zero point of the distance modulus. The prediction is
+    the local mean of the particles' observables at the measured phi1, and the noise is normal:
 
     .. math:: x_{mk} \sim N(y_{mk}, \sigma_{mk}^2 + s_{mk}^2)
 
@@ -67,10 +67,17 @@ class StreamTrack(AbstractForwardSimulator):
 
     >>> from simulators.streams.potentials import MilkyWayPotential
     >>> data = TrackMeasurements([-20.0, 0.0], [[0.0, 0.0]], [[0.1, 0.1]], [[True] * 2], ("phi2",))
-    >>> simulator = StreamTrack(lambda params: MilkyWayPotential(), data, phi1=-10.0,
-    ...                         n_particles=32, age=500.0, step=4.0)
-    >>> progenitor = dict(phi2=0.0, distance=9.0, pm_phi1_cosphi2=-10.5, pm_phi2=-2.5,
-    ...                   radial_velocity=-190.0)
+    >>> simulator = StreamTrack(
+    ...     lambda params: MilkyWayPotential(),
+    ...     data,
+    ...     phi1=-10.0,
+    ...     n_particles=32,
+    ...     age=500.0,
+    ...     step=4.0,
+    ... )
+    >>> progenitor = dict(
+    ...     phi2=0.0, distance=9.0, pm_phi1_cosphi2=-10.5, pm_phi2=-2.5, radial_velocity=-190.0
+    ... )
     >>> simulator.simulate(jax.random.key(0), progenitor).value.shape
     (1, 2)
     """
@@ -116,9 +123,7 @@ class StreamTrack(AbstractForwardSimulator):
     def on_sky(self, params: dict, latents: Latents) -> StreamCoordinates:
         """The particles as an observer sees them."""
         stream = self.stream(params, latents)
-        return galactocentric_to_stream(
-            *stream.x, *stream.v, frame=self.frame, solar=self.solar
-        )
+        return galactocentric_to_stream(*stream.x, *stream.v, frame=self.frame, solar=self.solar)
 
     def summary(self, params: dict, latents: Latents, at=None) -> StreamSummary:
         """Track, width and density, at the measured positions or at `at` [deg]."""

@@ -145,8 +145,13 @@ def spray(
 
     >>> from simulators.streams.potentials import MilkyWayPotential
     >>> stream = spray(
-    ...     Latents.quasi(8), MilkyWayPotential(), [-11.5, 2.7, 7.7], [-0.1, -0.22, -0.09],
-    ...     mass=2e4, age=300.0, step=2.0,
+    ...     Latents.quasi(8),
+    ...     MilkyWayPotential(),
+    ...     [-11.5, 2.7, 7.7],
+    ...     [-0.1, -0.22, -0.09],
+    ...     mass=2e4,
+    ...     age=300.0,
+    ...     step=2.0,
     ... )
     >>> stream.x[0].shape
     (8,)

@@ -74,9 +74,7 @@ class Trajectory(eqx.Module):
         for i in range(3):
             l0, l1, l2 = left[..., i], h * left[..., 3 + i], h * h * left[..., 6 + i]
             r0, r1, r2 = right[..., i], -h * right[..., 3 + i], h * h * right[..., 6 + i]
-            x.append(
-                _dot(position_left, (l0, l1, l2)) + _dot(position_right, (r0, r1, r2))
-            )
+            x.append(_dot(position_left, (l0, l1, l2)) + _dot(position_right, (r0, r1, r2)))
             v.append((_dot(rate_left, (l0, l1, l2)) - _dot(rate_right, (r0, r1, r2))) / h)
         return tuple(x), tuple(v)
 
