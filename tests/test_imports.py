@@ -29,7 +29,17 @@ KNOWS_BOTH_SIDES = "cli"
 MAX_LINES = 400
 UNSAFE = {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 PHYSICS_NEEDS = {"jax", "jaxtyping", "equinox", "diffrax", "numpy"}
-NOT_PHYSICS = ("__init__", "simulator", "observe")
+# What is beside the physics: contracts and priors, files, figures, random numbers.
+NOT_PHYSICS = (
+    "__init__",
+    "simulator",
+    "observe",
+    "tables",
+    "gd1",
+    "milky_way_model",
+    "figures",
+    "latents",
+)
 # Seconds to import or of no use to most callers, so never loaded before they are needed.
 HEAVY = {"arviz", "astropy", "matplotlib", "distrax", "pandas", "galstreams", "gala", "flax"}
 
