@@ -47,12 +47,12 @@ def _parser():
         "(ECSV, FITS, CSV); default: GD-1 as galstreams ships it",
     )
     gd1.add_argument("--chains", type=_positive, default=4)
-    gd1.add_argument("--warmup", type=_positive, default=60, help="steps a chain")
-    gd1.add_argument("--draws", type=_positive, default=200, help="draws a chain")
-    gd1.add_argument("--starts", type=_positive, default=8, help="starts of the MAP search")
+    gd1.add_argument("--warmup", type=_positive, default=50, help="steps a chain")
+    gd1.add_argument("--draws", type=_positive, default=150, help="draws a chain")
+    gd1.add_argument("--starts", type=_positive, default=6, help="starts of the MAP search")
     gd1.add_argument("--particles", type=_positive, default=64)
     gd1.add_argument("--step", type=float, default=1.0, help="longest time step [Myr]")
-    gd1.add_argument("--age", type=float, default=2000.0, help="age of the stream [Myr]")
+    gd1.add_argument("--age", type=float, default=2500.0, help="age of the stream [Myr]")
     gd1.add_argument("--seed", type=int, default=0)
     gd1.add_argument("--no-doubled", action="store_true", help="skip the run with doubled errors")
     gd1.add_argument("--fresh", action="store_true", help="discard an unfinished run")
@@ -80,11 +80,12 @@ def _configure():
 
 def _gd1(args) -> int:
     import jax
+    import numpy as np
 
     from jaxastro.diagnose import converged
     from jaxastro.infer import nuts
     from simulators.streams.gd1 import gd1_measurements
-    from simulators.streams.milky_way_model import gd1_model
+    from simulators.streams.milky_way_model import gd1_model, starting_points
 
     clock = _Clock()
     data = _measurements(args.track) if args.track else gd1_measurements()
@@ -94,7 +95,7 @@ def _gd1(args) -> int:
     key = jax.random.key(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
 
-    posteriors, start = {}, None
+    posteriors, start = {}, np.asarray(starting_points(key, model, args.starts))
     for label, scale in (("stated errors", 1.0), ("errors doubled", 2.0))[: 2 - args.no_doubled]:
         target = model.condition(data.scaled(scale), latents=latents)
         folder = args.out / "state" / label.replace(" ", "-")
@@ -155,7 +156,7 @@ def _measurements(path):
     )
 
 
-def _maximum(args, key, target, folder, before, clock):
+def _maximum(args, key, target, folder, initial, clock):
     """The Laplace approximation at the maximum; from `folder` where an earlier run left it."""
     import numpy as np
 
@@ -186,9 +187,11 @@ def _maximum(args, key, target, folder, before, clock):
         print(f"\rmaximum: {done}/{total} starts, log density {best:.2f}", end="", file=sys.stderr)
 
     # With other errors the maximum moves little: one start, from the last one.
-    options = {"n_starts": args.starts} if before is None else {"n_starts": 1, "n_draws": 1}
-    initial = None if before is None else before.u[None]
-    best = find_map(key, target, initial=initial, progress=progress, **options)
+    initial = initial.u[None] if isinstance(initial, Laplace) else initial
+    n = len(initial)
+    best = find_map(
+        key, target, initial=initial, n_starts=n, n_draws=n, n_keep=min(n, 3), progress=progress
+    )
     print(file=sys.stderr)
     agree = int(np.sum(best.starts["log_density"] > best.log_density - 0.5))
     clock.say(

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro.distributions as dist
 
 from jaxastro.core import Model, Parameter, Prior
@@ -64,17 +65,35 @@ def gd1_prior() -> Prior:
 def gd1_model(data: TrackMeasurements, **options) -> Model:
     """GD-1 in a Milky Way with an unknown halo; `options` go to `StreamTrack`.
 
-    The progenitor had 4e4 Msun 2 Gyr ago, twice the stars that GD-1 has now (2e4 Msun, Koposov
-    et al. 2010), and has dissolved: none is seen, and the track has no step where two arms would
-    leave a cluster. Age and mass together set how far the stream reaches, and little else.
+    The progenitor had 2e4 Msun 2.5 Gyr ago (the stars that GD-1 has now, Koposov et al. 2010), and
+    has dissolved: none is seen, and the track has no step where two arms would leave a cluster.
+    Age and mass together set how far the stream reaches, and little else.
 
     The stars leave with the mean offsets of Fardal et al. (2015), without scatter (a streakline,
     Kupper et al. 2012): the mean track of a stream is what is compared with a measured one, and
     64 particles then give it as well as 512 with scatter do.
     """
-    fixed = {"phi1": -40.0, "mass": 4e4, "mass_final": 0.0, "age": 2000.0, "n_particles": 64}
+    fixed = {"phi1": -40.0, "mass": 2e4, "mass_final": 0.0, "age": 2500.0, "n_particles": 64}
     options = {**fixed, "convention": Fardal2015(scatter=(0.0,) * 4), **options}
     return Model(gd1_prior(), StreamTrack(galaxy, data, **options))
+
+
+def starting_points(key, model: Model, n: int) -> jax.Array:
+    """Points of unconstrained space to search from, shape (n, D).
+
+    The halo's parameters are drawn from the prior; the progenitor is where the measured track is.
+    """
+    data = model.simulator.data
+    here = {
+        name: jnp.interp(model.simulator.phi1, data.phi1[seen], row[seen])
+        for name, row, seen in zip(data.names, data.value, np.asarray(data.mask), strict=True)
+        if seen.any()
+    }
+
+    def one(key):
+        return model.prior.to_unconstrained(model.prior.sample(key) | here)
+
+    return jax.vmap(one)(jax.random.split(key, n))
 
 
 def derived(params: dict) -> dict:
