@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from simulators.streams.potentials.special import at_least
 from simulators.streams.summaries import StreamSummary
 from simulators.streams.units import as_float
 
@@ -171,7 +172,7 @@ def stream_log_density(
     density = jnp.interp(stars.phi1, at, summary.density)
     eye = jnp.eye(len(stars.names), dtype=track.dtype)
     covariance = stars.covariance + eye[:, :, None] * (width * width)[None, :, :]
-    along = jnp.log(jnp.maximum(density, tiny)) - jnp.log(jnp.maximum(area, tiny))
+    along = jnp.log(at_least(density, tiny)) - jnp.log(at_least(area, tiny))
     return along + _log_normal(stars.values - track, covariance, stars.mask)
 
 
@@ -238,7 +239,7 @@ def _log_normal(residual, covariance, mask):
         row = []
         for j in range(i):
             row.append((c[i][j] - sum(row[k] * low[j][k] for k in range(j))) / low[j][j])
-        pivot = jnp.maximum(c[i][i] - sum(x * x for x in row), tiny)
+        pivot = at_least(c[i][i] - sum(x * x for x in row), tiny)
         row.append(jnp.sqrt(pivot))
         low.append(row)
         z.append((r[i] - sum(row[k] * z[k] for k in range(i))) / row[i])

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from simulators.streams.potentials import AbstractPotential, physics
 from simulators.streams.potentials.base import cast, check, check_finite
-from simulators.streams.potentials.special import squared_radius
+from simulators.streams.potentials.special import at_least, squared_radius
 from simulators.streams.units import G, as_float
 
 
@@ -203,4 +203,4 @@ class SubhaloFlybys(AbstractPotential):
 
 def _unit(a):
     least = float(jnp.finfo(a.dtype).tiny) ** 0.5
-    return a / jnp.sqrt(jnp.maximum(jnp.sum(a * a, axis=-1, keepdims=True), least))
+    return a / jnp.sqrt(at_least(jnp.sum(a * a, axis=-1, keepdims=True), least))

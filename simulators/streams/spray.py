@@ -217,7 +217,9 @@ def _march_all(force, state: Sums, entry, h, ks, chunk):
         state, _ = jax.lax.scan(segment, fresh, (numbers, ks))
         return finish(_select(entry == numbers.shape[0] + 1, fresh, state), h)
 
-    x, v = jax.lax.map(one_chunk, (jax.tree.map(split, state), split(entry)))
+    # With several chunks the reverse pass keeps the states of one at a time, and makes them anew.
+    run = jax.checkpoint(one_chunk) if n_chunks > 1 else one_chunk
+    x, v = jax.lax.map(run, (jax.tree.map(split, state), split(entry)))
     place = jnp.argsort(order)
 
     def join(a):

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from simulators.streams.frames import wrap_degrees
+from simulators.streams.potentials.special import at_least
 
 # Weight, in particles, of the prior line on the level of the track. With the hundred or so
 # particles of a normal neighbourhood it moves the track by 1e-6 of its distance from that line.
@@ -98,7 +99,7 @@ def summarize(
     count = jnp.maximum(jnp.sum(counts).astype(dtype), 1.0)
     tiny = jnp.finfo(dtype).tiny
     total = jnp.sum(jnp.where(counts, weights, 0.0))
-    weights = jnp.where(counts, weights, 0.0) * (count / jnp.maximum(total, tiny))
+    weights = jnp.where(counts, weights, 0.0) * (count / at_least(total, tiny))
     # Where, not times: zero times NaN would be NaN.
     phi1 = jnp.where(counts, phi1, 0.0)
     y = jnp.stack([jnp.where(counts, jnp.asarray(o, dtype), 0.0) for o in observables])
@@ -126,7 +127,7 @@ def summarize(
     t0, t1, q = _dot(r, kernel), _dot(r, ku), _dot(r * r, kernel)
     a, b = (tilt * t0 - s1 * t1) / det, (level * t1 - s1 * t0) / det
     left = q - 2.0 * (a * t0 + b * t1) + a * a * s0 + 2.0 * a * b * s1 + b * b * s2
-    var = (jnp.maximum(left, 0.0) + _PRIOR_LEVEL * scatter2) / level + floor
+    var = (at_least(left, 0.0) + _PRIOR_LEVEL * scatter2) / level + floor
 
     n_eff = (s0 * s0 / (v0 + _PRIOR_LEVEL))[0]
     return StreamSummary(
