@@ -44,7 +44,8 @@ def gd1_prior() -> Prior:
 
     `r_s` is log-normal about 16 kpc with a scatter of 0.3 dex, twice the scatter of the
     mass-concentration relation (Dutton & Maccio 2014); GD-1, at radii from 13 to 19 kpc, says
-    little about it. The axis ratio of the potential is uniform in [0.5, 1.8]. The progenitor's
+    little about it. The axis ratio of the halo's potential is log-normal about 1 with a scatter of
+    0.2: at twice that, 0.67 and 1.5, the density of such a halo ceases to be sensible. The progenitor's
     priors are many times wider than the posterior. The distances of the track have a common scale
     error of 5 per cent, a zero point of 0.1 mag: they lie 0.2 to 0.8 kpc beyond any orbit
     through the other observables.
@@ -52,7 +53,7 @@ def gd1_prior() -> Prior:
     return Prior(
         v_c=Parameter(dist.Uniform(190.0, 280.0), "km/s", r"$v_c(R_0)$"),
         r_s=Parameter(dist.LogNormal(jnp.log(16.0), 0.69), "kpc", r"$r_s$"),
-        q_z=Parameter(dist.Uniform(0.5, 1.8), "", r"$q_\Phi$"),
+        q_z=Parameter(dist.LogNormal(0.0, 0.2), "", r"$q_\Phi$"),
         phi2=Parameter(dist.Normal(0.0, 1.0), "deg", r"$\phi_2$"),
         distance=Parameter(dist.Uniform(5.0, 13.0), "kpc", r"$d$"),
         pm_phi1_cosphi2=Parameter(dist.Normal(-12.0, 4.0), "mas/yr", r"$\mu_{\phi_1}$"),

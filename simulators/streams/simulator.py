@@ -60,6 +60,7 @@ class StreamTrack(AbstractForwardSimulator):
         mass_final: its mass at the present [Msun], 0 for one that has dissolved; linear between.
         age: how long it has been losing stars [Myr].
         bandwidth: of the kernel that makes the track [deg].
+        degree: of the local polynomials that make the track; see `summarize`.
         convention: how stars leave the progenitor.
         solar: where the Sun is; parameters named like its fields replace them.
         frame: the stream's frame on the sky.
@@ -89,6 +90,7 @@ class StreamTrack(AbstractForwardSimulator):
     mass_final: Float[Array, ""] = eqx.field(converter=as_float, default=0.0)
     age: float = eqx.field(static=True, default=3000.0)
     bandwidth: Float[Array, ""] = eqx.field(converter=as_float, default=2.5)
+    degree: int = eqx.field(static=True, default=1)
     convention: AbstractRelease = eqx.field(default_factory=Fardal2015)
     solar: SolarFrame = eqx.field(default_factory=SolarFrame)
     frame: GreatCircleFrame = GD1
@@ -131,7 +133,8 @@ class StreamTrack(AbstractForwardSimulator):
         at = self.data.phi1 if at is None else as_float(at)
         zero_point = {"distance": params.get("distance_scale", 1.0)}
         observables = [getattr(sky, name) * zero_point.get(name, 1.0) for name in self.data.names]
-        return summarize(sky.phi1, observables, at.astype(sky.phi1.dtype), self.bandwidth)
+        at = at.astype(sky.phi1.dtype)
+        return summarize(sky.phi1, observables, at, self.bandwidth, degree=self.degree)
 
     def forward(self, params, latents) -> TrackPrediction:
         """The noiseless track."""

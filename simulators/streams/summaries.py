@@ -2,7 +2,7 @@
 
 A likelihood of a measured track needs the simulated stream's mean observables at the measured
 positions, with gradients that neither jump when a particle crosses a bin edge nor turn to NaN where
-no particle is. Local-linear kernel regression gives both: unlike binning or a local mean it has no
+no particle is. Local polynomial regression gives both: unlike binning or a local mean it has no
 bias from a sloping track with an uneven density (Fan & Gijbels 1996, ch. 3), and a weak prior, the
 straight line through the whole stream, takes over where particles run out.
 """
@@ -20,8 +20,8 @@ from simulators.streams.potentials.special import at_least
 # Weight, in particles, of the prior line on the level of the track. With the hundred or so
 # particles of a normal neighbourhood it moves the track by 1e-6 of its distance from that line.
 _PRIOR_LEVEL = 1e-4
-# Weight, in particles, of the prior on the slope: it steadies neighbourhoods of a few particles and
-# biases fuller ones by less than their Monte-Carlo error.
+# Weight, in particles, of the prior on slope and curvature: it steadies neighbourhoods of a few
+# particles and biases fuller ones by less than their Monte-Carlo error.
 _PRIOR_SLOPE = 1.0
 # Standard error given to the prior line, in units of the stream's scatter about it.
 _PRIOR_SCATTER = 100.0
@@ -33,7 +33,7 @@ class StreamSummary(NamedTuple):
     Attributes:
         track: local means, shape (M, K), in the units of the observables.
         slope: their derivatives along phi1, shape (M, K) [units/deg].
-        width: standard deviations about the local lines, shape (M, K).
+        width: standard deviations about the local polynomials, shape (M, K).
         mc_variance: variances of `track` from the finite number of particles, shape (M, K).
         density: kernel density along phi1, shape (K,) [1/deg]; it integrates to one.
         n_eff: effective number of particles behind each local mean, shape (K,).
@@ -57,33 +57,36 @@ def summarize(
     bandwidth: float | Float[Array, ""],
     weights: Float[Array, " N"] | None = None,
     min_particles: float = 5.0,
+    degree: int = 1,
 ) -> StreamSummary:
-    """Track, width and density of a stream along phi1 by local-linear kernel regression.
+    """Track, width and density of a stream along phi1 by local polynomial regression.
 
     With u_ik = (phi1_i - phi1_k) / h and w_ik = w_i exp(-u_ik^2 / 2), the track at phi1_k is the
-    level a of the line that minimises
+    level a_0 of the polynomial that minimises
 
-        sum_i w_ik (y_i - a - b u_ik)^2 + e (a - a0)^2 + f (b - b0)^2,
+        sum_i w_ik (y_i - line_i - sum_p a_p u_ik^p)^2 + sum_p e_p a_p^2,
 
-    with (a0, b0) the straight line through all particles and small weights e, f (in particles), so
-    that it exists with no particle near. The width is the weighted scatter about that line. The
-    level is a linear combination of the y_i; the Monte-Carlo variance is the local scatter times
-    the sum of its squared coefficients, and large where the prior line carries the weight. All
-    observables share the kernel weights: the cost is one exponential and a few multiply-adds for
-    each particle and position.
+    with the straight line through all particles and small weights e_p (in particles), so
+    that it exists with no particle near. The width is the weighted scatter about that polynomial.
+    The level is a linear combination of the y_i; the Monte-Carlo variance is the local scatter
+    times the sum of its squared coefficients, and large where the prior line carries the weight.
+    All observables share the kernel weights: the cost is one exponential and a few multiply-adds
+    for each particle and position.
 
     Args:
         phi1: the particles' positions along the stream [deg], shape (N,).
         observables: M arrays of shape (N,), for example phi2 and radial velocity, any units.
         at: the positions phi1_k [deg], shape (K,).
         bandwidth: the kernel's standard deviation h > 0 [deg]. It biases the track by h^2/2 times
-            its second derivative.
+            its second derivative, with degree 2 by about h^4/8 times its fourth.
         weights: relative weights of the particles, >= 0, shape (N,); equal when left out.
             A particle of weight zero counts for nothing, even if its observables are NaN.
         min_particles: the effective number of particles at which `validity` is one half.
+        degree: of the local polynomials, 1 or 2; 2 for a wide kernel on a curved track.
 
     Raises:
-        ValueError: if shapes do not match, there is no observable, or `bandwidth` is a number <= 0.
+        ValueError: if shapes do not match, there is no observable, `bandwidth` is a number <= 0, or
+            `degree` is neither 1 nor 2.
 
     >>> phi1 = jnp.linspace(-10.0, 10.0, 401)
     >>> s = summarize(phi1, [1.0 + 0.3 * phi1], at=jnp.array([-10.0, 0.0, 5.0]), bandwidth=1.0)
@@ -92,7 +95,7 @@ def summarize(
     """
     phi1, at = jnp.asarray(phi1), jnp.asarray(at)
     observables = [jnp.asarray(y) for y in observables]
-    _check(phi1, observables, at, weights, bandwidth)
+    _check(phi1, observables, at, weights, bandwidth, degree)
     dtype = phi1.dtype
     weights = jnp.ones_like(phi1) if weights is None else jnp.asarray(weights, dtype)
     counts = weights > 0
@@ -109,30 +112,39 @@ def summarize(
     x, x_at = (wrap_degrees(p - at[at.size // 2]) for p in (phi1, at))
     u = wrap_degrees(phi1[None, :] - at[:, None]) / h
     kernel = weights[None, :] * jnp.exp(-0.5 * u * u)
-    ku = kernel * u
-    # Sums over the particles, shape (1, K).
-    s0, s1, s2 = (jnp.sum(p, 1)[None, :] for p in (kernel, ku, ku * u))
-    v0, v1, v2 = (jnp.sum(p, 1)[None, :] for p in (kernel * kernel, kernel * ku, ku * ku))
-    level, tilt = s0 + _PRIOR_LEVEL, s2 + _PRIOR_SLOPE
-    det = level * tilt - s1 * s1
+    # u^p times the kernel, p = 0 ... degree, and the moments that the normal equations need.
+    powers = [kernel]
+    for _ in range(2 * degree):
+        powers.append(powers[-1] * u)
+    s = [jnp.sum(p, 1) for p in powers]
+    v = [jnp.sum(kernel * p, 1) for p in powers]
+    square = range(degree + 1)
+    moments, squares = (
+        jnp.stack([jnp.stack([m[p + q] for q in square], -1) for p in square], -2) for m in (s, v)
+    )
+    prior = jnp.asarray([_PRIOR_LEVEL] + [_PRIOR_SLOPE] * degree, dtype)
+    inverse = jnp.linalg.inv(moments + jnp.diag(prior)[None])
+    level_of = inverse[:, 0]
     # Sum of squared coefficients of the particles, and the coefficient of the prior line's level.
-    spread = (tilt * tilt * v0 - 2.0 * tilt * s1 * v1 + s1 * s1 * v2) / (det * det)
-    prior_share = _PRIOR_LEVEL * tilt / det
+    spread = jnp.einsum("kp,kpq,kq->k", level_of, squares, level_of)[None]
+    prior_share = _PRIOR_LEVEL * inverse[None, :, 0, 0]
 
     a0, b0, scatter2, floor = (c[:, None] for c in _prior_line(x, y, weights, count))
-    # Residuals from the prior line keep digits in float32 and put the prior at (0, 0).
+    # Residuals from the prior line keep digits in float32 and put the prior at zero.
     r = y - a0 - b0 * x[None, :]
     # Matrix products over the particles, (M, K): under forward-mode differentiation with ten
     # parameters they ran five times faster than one elementwise pass for each observable.
-    t0, t1, q = _dot(r, kernel), _dot(r, ku), _dot(r * r, kernel)
-    a, b = (tilt * t0 - s1 * t1) / det, (level * t1 - s1 * t0) / det
-    left = q - 2.0 * (a * t0 + b * t1) + a * a * s0 + 2.0 * a * b * s1 + b * b * s2
-    var = (at_least(left, 0.0) + _PRIOR_LEVEL * scatter2) / level + floor
+    t = jnp.stack([_dot(r, p) for p in powers[: degree + 1]], -1)
+    a = jnp.einsum("kpq,mkq->mkp", inverse, t)
+    fitted = jnp.einsum("mkp,kpq,mkq->mk", a, moments, a)
+    left = _dot(r * r, kernel) - 2.0 * jnp.sum(a * t, -1) + fitted
+    s0, v0 = s[0][None, :], v[0][None, :]
+    var = (at_least(left, 0.0) + _PRIOR_LEVEL * scatter2) / (s0 + _PRIOR_LEVEL) + floor
 
     n_eff = (s0 * s0 / (v0 + _PRIOR_LEVEL))[0]
     return StreamSummary(
-        track=a + a0 + b0 * x_at[None, :],
-        slope=b / h + b0,
+        track=a[..., 0] + a0 + b0 * x_at[None, :],
+        slope=a[..., 1] / h + b0,
         width=jnp.sqrt(var),
         mc_variance=var * spread + (_PRIOR_SCATTER * prior_share) ** 2 * scatter2,
         density=s0[0] / (count * h * math.sqrt(2.0 * math.pi)),
@@ -163,7 +175,9 @@ def _prior_line(x, y, weights, count):
     )
 
 
-def _check(phi1, observables, at, weights, bandwidth):
+def _check(phi1, observables, at, weights, bandwidth, degree):
+    if degree not in (1, 2):
+        raise ValueError(f"degree: expected 1 or 2, got {degree}")
     if isinstance(bandwidth, int | float) and not 0 < bandwidth < math.inf:
         raise ValueError(f"bandwidth: expected a width > 0 [deg], got {bandwidth}")
     if phi1.ndim != 1 or at.ndim != 1 or at.size == 0:
