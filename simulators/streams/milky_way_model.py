@@ -52,8 +52,8 @@ def gd1_prior() -> Prior:
     """
     return Prior(
         v_c=Parameter(dist.Uniform(190.0, 280.0), "km/s", r"$v_c(R_0)$"),
-        r_s=Parameter(dist.LogNormal(jnp.log(16.0), 0.69), "kpc", r"$r_s$"),
-        q_z=Parameter(dist.LogNormal(0.0, 0.2), "", r"$q_\Phi$"),
+        r_s=Parameter(dist.LogNormal(jnp.log(16.0), 0.35), "kpc", r"$r_s$"),
+        q_z=Parameter(dist.LogNormal(0.0, 0.1), "", r"$q_\Phi$"),
         phi2=Parameter(dist.Normal(0.0, 1.0), "deg", r"$\phi_2$"),
         distance=Parameter(dist.Uniform(5.0, 13.0), "kpc", r"$d$"),
         pm_phi1_cosphi2=Parameter(dist.Normal(-12.0, 4.0), "mas/yr", r"$\mu_{\phi_1}$"),
