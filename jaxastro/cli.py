@@ -47,12 +47,12 @@ def _parser():
         "(ECSV, FITS, CSV); default: GD-1 as galstreams ships it",
     )
     gd1.add_argument("--chains", type=_positive, default=4)
-    gd1.add_argument("--warmup", type=_positive, default=50, help="steps a chain")
-    gd1.add_argument("--draws", type=_positive, default=150, help="draws a chain")
+    gd1.add_argument("--warmup", type=_positive, default=80, help="steps a chain")
+    gd1.add_argument("--draws", type=_positive, default=300, help="draws a chain")
     gd1.add_argument("--starts", type=_positive, default=6, help="starts of the MAP search")
     gd1.add_argument("--particles", type=_positive, default=64)
     gd1.add_argument("--step", type=float, default=1.0, help="longest time step [Myr]")
-    gd1.add_argument("--age", type=float, default=2500.0, help="age of the stream [Myr]")
+    gd1.add_argument("--age", type=float, default=2000.0, help="age of the stream [Myr]")
     gd1.add_argument("--seed", type=int, default=0)
     gd1.add_argument("--no-doubled", action="store_true", help="skip the run with doubled errors")
     gd1.add_argument("--fresh", action="store_true", help="discard an unfinished run")
@@ -79,6 +79,8 @@ def _configure():
 
 
 def _gd1(args) -> int:
+    from functools import partial
+
     import jax
     import numpy as np
 
@@ -95,24 +97,35 @@ def _gd1(args) -> int:
     key = jax.random.key(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
 
-    posteriors, start = {}, np.asarray(starting_points(key, model, args.starts))
-    for label, scale in (("stated errors", 1.0), ("errors doubled", 2.0))[: 2 - args.no_doubled]:
-        target = model.condition(data.scaled(scale), latents=latents)
-        folder = args.out / "state" / label.replace(" ", "-")
-        start = _maximum(args, key, target, folder / "maximum", start, clock)
-        posteriors[label] = nuts(
-            jax.random.fold_in(key, int(scale)),
+    starts = np.asarray(starting_points(key, model, args.starts))
+    run = partial(nuts, n_chains=args.chains, resume=not args.fresh, progress=True)
+    state, label = args.out / "state", "stated errors"
+    target = model.condition(data, latents=latents)
+    found = _maximum(args, key, target, state / "maximum", starts, clock)
+    posteriors = {
+        label: run(
+            jax.random.fold_in(key, 1),
             target,
-            n_chains=args.chains,
-            # The second run only shows how the first one moves.
-            n_warmup=args.warmup if scale == 1.0 else -(-args.warmup // 2),
-            n_draws=args.draws if scale == 1.0 else -(-args.draws // 3),
-            initial=start,
-            checkpoint=folder / "nuts",
-            resume=not args.fresh,
-            progress=True,
+            n_warmup=args.warmup,
+            n_draws=args.draws,
+            initial=found,
+            target_accept=0.9,
+            checkpoint=state / "stated-errors",
         )
-        clock.say(f"NUTS with {label}: {args.chains} chains of {posteriors[label].n_draws} draws")
+    }
+    clock.say(f"NUTS with {label}: {args.chains} chains of {args.draws} draws")
+    if not args.no_doubled:
+        # It only shows how the posterior moves: shorter, and from the first one's shape.
+        label, n_draws = "errors doubled", -(-args.draws // 3)
+        posteriors[label] = run(
+            jax.random.fold_in(key, 2),
+            model.condition(data.scaled(2.0), latents=latents),
+            n_warmup=-(-args.warmup // 3),
+            n_draws=n_draws,
+            initial=_gaussian(model.prior, posteriors["stated errors"]),
+            checkpoint=state / "errors-doubled",
+        )
+        clock.say(f"NUTS with {label}: {args.chains} chains of {n_draws} draws")
 
     posterior = posteriors["stated errors"]
     table = posterior.summary()
@@ -158,6 +171,7 @@ def _measurements(path):
 
 def _maximum(args, key, target, folder, initial, clock):
     """The Laplace approximation at the maximum; from `folder` where an earlier run left it."""
+    import jax
     import numpy as np
 
     from jaxastro.core import checkpoint
@@ -169,7 +183,7 @@ def _maximum(args, key, target, folder, initial, clock):
         "particles": args.particles,
         "step": args.step,
         "age": args.age,
-        "data": [np.asarray(a).ravel().tolist() for a in _leaves(target.observation)],
+        "data": [np.asarray(a).ravel().tolist() for a in jax.tree.leaves(target.observation)],
     }
     if checkpoint.exists(folder) and not args.fresh:
         d = target.dim
@@ -186,8 +200,6 @@ def _maximum(args, key, target, folder, initial, clock):
     def progress(done, total, best):
         print(f"\rmaximum: {done}/{total} starts, log density {best:.2f}", end="", file=sys.stderr)
 
-    # With other errors the maximum moves little: one start, from the last one.
-    initial = initial.u[None] if isinstance(initial, Laplace) else initial
     n = len(initial)
     best = find_map(
         key, target, initial=initial, n_starts=n, n_draws=n, n_keep=min(n, 3), progress=progress
@@ -206,10 +218,17 @@ def _maximum(args, key, target, folder, initial, clock):
     return found
 
 
-def _leaves(tree):
+def _gaussian(prior, posterior):
+    """Mean and covariance of the draws in unconstrained space."""
     import jax
+    import jax.numpy as jnp
+    import numpy as np
 
-    return jax.tree.leaves(tree)
+    from jaxastro.infer import Laplace
+
+    draws = {n: jnp.asarray(v) for n, v in posterior.flat().items()}
+    u = np.asarray(jax.vmap(prior.to_unconstrained)(draws))
+    return Laplace(u.mean(axis=0), np.cov(u, rowvar=False), 0)
 
 
 def _compared(posterior):

@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 
 from jaxastro.core import Model, Parameter, Prior
 from simulators.streams.observe import TrackMeasurements
-from simulators.streams.potentials import NFW, Composite, Hernquist, MiyamotoNagai
+from simulators.streams.potentials import NFW, Composite, MilkyWayPotential
 from simulators.streams.release import Fardal2015
 from simulators.streams.simulator import StreamTrack
 from simulators.streams.units import KMS
@@ -26,11 +26,8 @@ def galaxy(params: dict) -> Composite:
     >>> round(float(host.circular_velocity(R_SUN)) / KMS, 6)
     230.0
     """
-    visible = Composite(
-        disk=MiyamotoNagai(m=6.8e10, a=3.0, b=0.28),
-        bulge=Hernquist(m=5e9, a=1.0),
-        nucleus=Hernquist(m=1.71e9, a=0.07),
-    )
+    published = MilkyWayPotential()
+    visible = Composite(**{name: published[name] for name in ("disk", "bulge", "nucleus")})
     r_s = params["r_s"]
     here = jnp.asarray(R_SUN, r_s.dtype)
     unit = NFW(m=jnp.ones_like(r_s), r_s=r_s).circular_velocity(here) ** 2
@@ -40,15 +37,16 @@ def galaxy(params: dict) -> Composite:
 
 
 def gd1_prior() -> Prior:
-    """Broad priors for the halo, and for a progenitor in the middle of GD-1 at phi1 = -40 deg.
+    """Priors for the halo, and for a progenitor in the middle of GD-1 at phi1 = -40 deg.
 
-    `r_s` is log-normal about 16 kpc with a scatter of 0.3 dex, twice the scatter of the
-    mass-concentration relation (Dutton & Maccio 2014); GD-1, at radii from 13 to 19 kpc, says
-    little about it. The axis ratio of the halo's potential is log-normal about 1 with a scatter of
-    0.2: at twice that, 0.67 and 1.5, the density of such a halo ceases to be sensible. The progenitor's
-    priors are many times wider than the posterior. The distances of the track have a common scale
-    error of 5 per cent, a zero point of 0.1 mag: they lie 0.2 to 0.8 kpc beyond any orbit
-    through the other observables.
+    `r_s` is log-normal about 16 kpc with a scatter of 0.35, that of the mass-concentration relation
+    (0.15 dex; Dutton & Maccio 2014). The axis ratio of the halo's potential is log-normal about 1
+    with a scatter of 0.1: a potential is about a third as flattened as its density (Binney &
+    Tremaine 2008, section 2.3.2), so that two sigma span densities of axis ratio 0.5 to 1.7. GD-1
+    alone, at radii from 13 to 19 kpc, leaves a ridge towards prolate haloes of large `r_s` that
+    only these priors end; the circular velocity is uniform. The progenitor's priors are many times
+    wider than the posterior. The distances of the track have a common scale error of 5 per cent,
+    a zero point of 0.1 mag: they lie 0.2 to 0.8 kpc beyond any orbit through the other observables.
     """
     return Prior(
         v_c=Parameter(dist.Uniform(190.0, 280.0), "km/s", r"$v_c(R_0)$"),
@@ -66,15 +64,18 @@ def gd1_prior() -> Prior:
 def gd1_model(data: TrackMeasurements, **options) -> Model:
     """GD-1 in a Milky Way with an unknown halo; `options` go to `StreamTrack`.
 
-    The progenitor had 2e4 Msun 2.5 Gyr ago (the stars that GD-1 has now, Koposov et al. 2010), and
+    The progenitor had 2e4 Msun 2 Gyr ago (the stars that GD-1 has now, Koposov et al. 2010), and
     has dissolved: none is seen, and the track has no step where two arms would leave a cluster.
     Age and mass together set how far the stream reaches, and little else.
 
     The stars leave with the mean offsets of Fardal et al. (2015), without scatter (a streakline,
-    Kupper et al. 2012): the mean track of a stream is what is compared with a measured one, and
-    64 particles then give it as well as 512 with scatter do.
+    Kupper et al. 2012), and the track is a local parabola over 8 deg, about as smooth as the
+    measured one. So 64 particles have a likelihood that follows the one of 8192 with scatter to
+    half a unit of log density across the posterior; with scatter, 64 to 256 particles make it rough
+    on the scale of a tenth of the posterior's width, and samplers crawl.
     """
-    fixed = {"phi1": -40.0, "mass": 2e4, "mass_final": 0.0, "age": 2500.0, "n_particles": 64}
+    fixed = {"phi1": -40.0, "mass": 2e4, "mass_final": 0.0, "age": 2000.0, "n_particles": 64}
+    fixed |= {"bandwidth": 8.0, "degree": 2}
     options = {**fixed, "convention": Fardal2015(scatter=(0.0,) * 4), **options}
     return Model(gd1_prior(), StreamTrack(galaxy, data, **options))
 

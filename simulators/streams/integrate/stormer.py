@@ -220,7 +220,9 @@ def _march(acceleration, state, h, ks, *, keep):
     # Numbers that the compiler cannot know: it does not see which of them a cycle gets.
     n_cycles = jax.tree.leaves(ks)[0].shape[0]
     witnesses = jnp.asarray(np.resize(PREDICT, n_cycles), dtype)
-    return jax.lax.scan(cycle, state, (witnesses, ks))
+    # For the reverse pass a cycle is made again: storing its positions step by step took longer.
+    # Callers of `march` choose their own, longer, pieces.
+    return jax.lax.scan(jax.checkpoint(cycle) if keep else cycle, state, (witnesses, ks))
 
 
 def finish(state: Sums, h: jax.Array) -> tuple[Triple, Triple]:
