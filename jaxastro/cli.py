@@ -293,6 +293,8 @@ def _figures(out, posteriors, simulator, latents, data):
     median = {n: jnp.median(jnp.asarray(v)) for n, v in posterior.flat().items()}
     many = eqx.tree_at(lambda s: s.convention, simulator, type(simulator.convention)())
     sky = many.on_sky(median, type(latents).quasi(1024))
+    # The stars too are shown at the distances that would be measured.
+    sky = sky._replace(distance=sky.distance * median["distance_scale"])
     figure = stream_over_data(data, grid, tracks, sky)
     figure.savefig(out / "stream.pdf")
     figure.savefig(out / "stream.png", dpi=130)

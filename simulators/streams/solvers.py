@@ -42,12 +42,6 @@ def _blocks(n: int) -> tuple[int, int]:
     return blocks, -(-n // blocks)
 
 
-def _hidden(h, x: Triple):
-    """The step `h`, in a way that the compiler cannot know its value, which `fenced` needs."""
-    first = jax.lax.stop_gradient(x[0].ravel()[0])
-    return h + jnp.nan_to_num(0.0 * first, nan=0.0, posinf=0.0, neginf=0.0)
-
-
 class AbstractIntegrator(eqx.Module):
     """An integrator of orbits. `n_steps` is found by `count`, or by the user for traced times."""
 
@@ -131,7 +125,7 @@ class Stormer(AbstractIntegrator):
 
     def sample(self, acceleration, x, v, plan, n_steps):
         """See `AbstractIntegrator.sample`."""
-        t0, h = plan.ts[0], _hidden(plan.h, x)
+        t0, h = plan.ts[0], jnp.asarray(plan.h, jnp.result_type(x[0]))
         zero = jnp.zeros_like(h)
 
         @jax.checkpoint
@@ -151,7 +145,7 @@ class Stormer(AbstractIntegrator):
 
     def end(self, acceleration, x, v, plan, n_steps):
         """See `AbstractIntegrator.end`."""
-        t0, h = plan.ts[0], _hidden(plan.h, x)
+        t0, h = plan.ts[0], jnp.asarray(plan.h, jnp.result_type(x[0]))
 
         @jax.checkpoint
         def block(state, clock):
@@ -214,7 +208,7 @@ class Nystrom(AbstractIntegrator):
             state, _ = jax.lax.scan(block, state, jnp.arange(blocks).astype(h.dtype))
             return state, tuple(map(jnp.stack, state))
 
-        steps = (plan.ts[:-1], _hidden(plan.h, x))
+        steps = (plan.ts[:-1], jnp.asarray(plan.h, jnp.result_type(x[0])))
         _, found = jax.lax.scan(gap, (tuple(x), tuple(v)), steps)
         return tuple(
             tuple(jnp.concatenate([s[None], f[:, i]]) for i, s in enumerate(start))

@@ -138,11 +138,16 @@ def spray(
     path = progenitor_path(host, tuple(position), tuple(velocity), h, n_steps)
     released = release(convention, host, *path.at(times), times, mass_at(times), normals, arm)
 
-    def force(x, y, z, t):
+    def pull(x, y, z, t, place):
         acc = host.acc(x, y, z, t)
         if satellite is None:
             return acc
-        return _with_satellite(acc, satellite, (x, y, z), path.at(t)[0], share(t), t)
+        offset = tuple(c - p for c, p in zip((x, y, z), place, strict=True))
+        own = satellite.acc(*offset, t)
+        return tuple(a + share(t) * p for a, p in zip(acc, own, strict=True))
+
+    def force(x, y, z, t):
+        return pull(x, y, z, t, None if satellite is None else path.at(t)[0])
 
     segment = jnp.clip(jnp.ceil(jax.lax.stop_gradient((times + age) / (SEGMENT * h))), 1.0, None)
     entry = jnp.minimum(segment.astype(int), n_steps // SEGMENT)
@@ -158,10 +163,7 @@ def spray(
 
     def force_on_grid(x, y, z, k):
         place, t = k
-        acc = host.acc(x, y, z, t)
-        if satellite is None:
-            return acc
-        return _with_satellite(acc, satellite, (x, y, z), place, share(t), t)
+        return pull(x, y, z, t, tuple(place))
 
     x, v = _march_all(force_on_grid, state, entry, h, (grid, clock), chunk)
     return Stream(x, v, times, arm)
@@ -176,12 +178,6 @@ def progenitor_path(host, x: Triple, v: Triple, h, n_steps: int) -> Trajectory:
     x, v = nystrom(host.acc, x, v, zero, h, MARGIN + 1)
     length = n_steps + 2 * (MARGIN + 1)
     return trajectory(host.acc, x, v, (MARGIN + 1) * h, -h, length).reversed()
-
-
-def _with_satellite(acc, satellite, x, place, scale, t):
-    offset = tuple(xi - place_i for xi, place_i in zip(x, tuple(place), strict=True))
-    pull = satellite.acc(*offset, t)
-    return tuple(a + scale * p for a, p in zip(acc, pull, strict=True))
 
 
 def _march_all(force, state: Sums, entry, h, ks, chunk):
