@@ -7,6 +7,7 @@ through which the stream is differentiable in the release times; from there Stor
 carries it, at one acceleration a step.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -195,23 +196,40 @@ def _march_all(force, state: Sums, entry, h, ks, chunk):
     def split(a):
         return jnp.moveaxis(a[..., padded].reshape(*a.shape[:-1], n_chunks, chunk), -2, 0)
 
-    numbers = jnp.arange(1, ks[1].shape[0] + 1)
+    # The reverse pass keeps the state at the start of every piece, and of one piece at a time the
+    # positions: together about twice the square root of what either alone would take.
+    n_segments = ks[1].shape[0]
+    size = math.isqrt(n_segments - 1) + 1
+    n_pieces = -(-n_segments // size)
+    numbers = jnp.arange(1, n_pieces * size + 1)
+
+    def in_pieces(a):
+        idle = jnp.broadcast_to(a[-1:], (n_pieces * size - a.shape[0], *a.shape[1:]))
+        return jnp.concatenate([a, idle]).reshape(n_pieces, size, *a.shape[1:])
+
+    pieces = jax.tree.map(in_pieces, (numbers, ks))
 
     def one_chunk(args):
         fresh, entry = args
         first = entry.min()
 
-        @jax.checkpoint
         def segment(state, k):
             number, k = k
             state = _select(entry == number, fresh, state)
             state = jax.lax.cond(
-                number >= first, lambda s: march(force, s, h, k), lambda s: s, state
+                (number >= first) & (number <= n_segments),
+                lambda s: march(force, s, h, k),
+                lambda s: s,
+                state,
             )
             return state, None
 
-        state, _ = jax.lax.scan(segment, fresh, (numbers, ks))
-        return finish(_select(entry == numbers.shape[0] + 1, fresh, state), h)
+        @jax.checkpoint
+        def piece(state, k):
+            return jax.lax.scan(segment, state, k)
+
+        state, _ = jax.lax.scan(piece, fresh, pieces)
+        return finish(_select(entry == n_segments + 1, fresh, state), h)
 
     # With several chunks the reverse pass keeps the states of one at a time, and makes them anew.
     run = jax.checkpoint(one_chunk) if n_chunks > 1 else one_chunk

@@ -15,6 +15,8 @@ def fenced(acceleration: Callable, witness: jax.Array) -> Callable:
     with it 135 and 120, where the value takes 15. A conditional on what the compiler cannot
     know is the fence that keeps every transformation. Inside, only the position is kept for the
     reverse pass: writing all intermediate results to memory takes longer than making them again.
+    The outer checkpoint is for what the acceleration closes over: as an input it is kept once, as
+    a residual of the conditional it would be kept again for every step.
 
     Args:
         acceleration: `(x, y, z, k) -> (ax, ay, az)`, elementwise in the first three.
@@ -31,4 +33,4 @@ def fenced(acceleration: Callable, witness: jax.Array) -> Callable:
     def call(x, y, z, k):
         return jax.lax.cond(jnp.isfinite(witness), jax.checkpoint(whole), broken, x, y, z, k)
 
-    return call
+    return jax.checkpoint(call)
