@@ -48,7 +48,7 @@ def _parser():
     )
     gd1.add_argument("--chains", type=_positive, default=4)
     gd1.add_argument("--warmup", type=_positive, default=80, help="steps a chain")
-    gd1.add_argument("--draws", type=_positive, default=300, help="draws a chain")
+    gd1.add_argument("--draws", type=_positive, default=400, help="draws a chain")
     gd1.add_argument("--starts", type=_positive, default=6, help="starts of the MAP search")
     gd1.add_argument("--particles", type=_positive, default=64)
     gd1.add_argument("--step", type=float, default=1.0, help="longest time step [Myr]")
@@ -116,11 +116,11 @@ def _gd1(args) -> int:
     clock.say(f"NUTS with {label}: {args.chains} chains of {args.draws} draws")
     if not args.no_doubled:
         # It only shows how the posterior moves: shorter, and from the first one's shape.
-        label, n_draws = "errors doubled", -(-args.draws // 3)
+        label, n_draws = "errors doubled", -(-args.draws // 4)
         posteriors[label] = run(
             jax.random.fold_in(key, 2),
             model.condition(data.scaled(2.0), latents=latents),
-            n_warmup=-(-args.warmup // 3),
+            n_warmup=-(-args.warmup // 4),
             n_draws=n_draws,
             initial=_gaussian(model.prior, posteriors["stated errors"]),
             checkpoint=state / "errors-doubled",
@@ -197,8 +197,9 @@ def _maximum(args, key, target, folder, initial, clock):
         clock.say("maximum: taken from the earlier run")
         return Laplace(arrays["u"], arrays["covariance"], int(arrays["n_repaired"]))
 
-    def progress(done, total, best):
-        print(f"\rmaximum: {done}/{total} starts, log density {best:.2f}", end="", file=sys.stderr)
+    def progress(ended, total, best):
+        line = f"\rmaximum: {ended}/{total} searches ended, log density {best:.2f}"
+        print(line, end="", file=sys.stderr, flush=True)
 
     n = len(initial)
     best = find_map(
@@ -292,7 +293,7 @@ def _figures(out, posteriors, simulator, latents, data):
     tracks = jax.lax.map(track, {n: jnp.asarray(v) for n, v in chosen.items()})
     median = {n: jnp.median(jnp.asarray(v)) for n, v in posterior.flat().items()}
     many = eqx.tree_at(lambda s: s.convention, simulator, type(simulator.convention)())
-    sky = many.on_sky(median, type(latents).quasi(1024))
+    sky = eqx.filter_jit(many.on_sky)(median, type(latents).quasi(1024))
     # The stars too are shown at the distances that would be measured.
     sky = sky._replace(distance=sky.distance * median["distance_scale"])
     figure = stream_over_data(data, grid, tracks, sky)

@@ -54,7 +54,7 @@ def find_map(
     Args:
         key: typed PRNG key.
         target: a `Target`.
-        progress: called as `progress(done, total, best_log_density)` after each start's round.
+        progress: called as `progress(ended, total, best_log_density)` after each round of searches.
 
     Raises:
         ValueError: bad counts or shapes, or no draw with a finite density.
@@ -68,20 +68,19 @@ def find_map(
         return -value, -np.asarray(slope, float)
 
     searches = [_Search(u) for u in np.asarray(starts, float)]
-    active, done, best = list(searches), 0, -np.inf
+    active = list(searches)
     while active:
 
         def advance(search):
             search.run(density, min(30, max_evaluations - search.n_evaluations), tolerance)
-            return -search.value
 
-        for value in on_threads(advance, active):
-            done, best = done + 1, max(best, value)
-            if progress:
-                progress(done, len(searches), best)
+        on_threads(advance, active)
         active.sort(key=lambda s: s.value)
         active = active[: max(n_keep, (len(active) + 1) // 2)]
         active = [s for s in active if not s.finished and s.n_evaluations < max_evaluations]
+        if progress:
+            best = max(-s.value for s in searches)
+            progress(len(searches) - len(active), len(searches), best)
 
     searches.sort(key=lambda s: s.value)
     found = searches[0]

@@ -58,7 +58,9 @@ def test_many_starts_find_the_higher_peak():
     )
     np.testing.assert_allclose(found.params["x"], 1.5, atol=5e-3)
     assert np.all(np.diff(found.starts["log_density"]) <= 0)
-    assert len(seen) >= 12 and seen[-1][2] == pytest.approx(found.log_density)
+    ended, total, best = zip(*seen, strict=True)
+    assert np.all(np.diff(ended) >= 0) and ended[-1] == 12 and set(total) == {12}
+    assert np.all(np.diff(best) >= 0) and best[-1] == pytest.approx(found.log_density)
 
 
 def test_failed_regions_are_stepped_back_from():

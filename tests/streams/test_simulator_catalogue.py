@@ -1,4 +1,4 @@
-"""The catalogue as a simulator: its likelihood, what it draws, and the checks of what it is given."""
+"""The catalogue as a simulator: its likelihood, what it draws, and what it refuses."""
 
 import dataclasses
 
@@ -192,7 +192,7 @@ def test_bad_inputs_are_refused(observed):
     def small(**values):
         return StarCatalogue.from_errors([-40.0], values, dict.fromkeys(values, 0.1))
 
-    full = dict(phi2=[0.0], pm_phi1_cosphi2=[0.0], pm_phi2=[0.0])
+    full = {"phi2": [0.0], "pm_phi1_cosphi2": [0.0], "pm_phi2": [0.0]}
     with pytest.raises(ValueError, match=r"the stream has no \['radial_velocity'\]"):
         StreamCatalogue(STREAM, small(**full, radial_velocity=[0.0]), SKY)
     with pytest.raises(ValueError, match="expected phi2"):
