@@ -57,13 +57,17 @@ class Convergence:
         return self.ok
 
     def __str__(self):
-        facts = (
+        if self.ok:
+            return f"converged: {self.facts}"
+        return "NOT converged: " + "; ".join(self.reasons) + f" ({self.facts})"
+
+    @property
+    def facts(self) -> str:
+        """The worst figures, in one line."""
+        return (
             f"largest R-hat {self.max_rhat:.4f}, smallest ESS {self.min_ess_bulk:.0f} (bulk) and "
             f"{self.min_ess_tail:.0f} (tail), {self.divergences} divergences"
         )
-        if self.ok:
-            return f"converged: {facts}"
-        return "NOT converged: " + "; ".join(self.reasons) + f" ({facts})"
 
 
 def summary(posterior):

@@ -119,22 +119,29 @@ def _limits(values):
     return max(low - pad, min(map(np.min, values))), min(high + pad, max(map(np.max, values)))
 
 
-def _smooth(counts, width):
+def _smooth(counts, widths):
     # A Gaussian kernel along each axis, its mass at the edges renormalised: draws piled up at a
     # bound of the prior stay there.
-    reach = np.arange(-int(4 * width), int(4 * width) + 1)
-    kernel = np.exp(-0.5 * (reach / width) ** 2)
-    for axis in range(counts.ndim):
+    for axis, width in enumerate(widths):
+        far = min(int(4 * width), (counts.shape[axis] - 1) // 2)
+        reach = np.arange(-far, far + 1)
+        kernel = np.exp(-0.5 * (reach / width) ** 2)
         weight = np.convolve(np.ones(counts.shape[axis]), kernel, "same")
-        counts = np.apply_along_axis(lambda v: np.convolve(v, kernel, "same"), axis, counts)
+        counts = np.apply_along_axis(np.convolve, axis, counts, kernel, "same")
         shape = [-1 if a == axis else 1 for a in range(counts.ndim)]
         counts = counts / weight.reshape(shape)
     return counts
 
 
+def _width(values, limits, bins, dimensions):
+    """Of the smoothing kernel [bins]: Scott's rule, for as many draws as there are."""
+    sigma = np.std(values) / (limits[1] - limits[0]) * bins
+    return max(1.0, sigma * len(values) ** (-1.0 / (dimensions + 4)))
+
+
 def _histogram(axis, values, limits, bins, colour, fill):
     counts, edges = np.histogram(values, bins, limits)
-    density = _smooth(counts.astype(float), 1.2)
+    density = _smooth(counts.astype(float), [_width(values, limits, bins, 1)])
     density /= density.max()
     middle = 0.5 * (edges[1:] + edges[:-1])
     axis.plot(middle, density, color=colour, lw=1.4)
@@ -145,7 +152,8 @@ def _histogram(axis, values, limits, bins, colour, fill):
 
 def _regions(axis, x, y, box, bins, colour, fill):
     counts, x_edges, y_edges = np.histogram2d(x, y, bins, box)
-    density = _smooth(counts, 1.6).T
+    widths = [_width(v, b, bins, 2) for v, b in zip((x, y), box, strict=True)]
+    density = _smooth(counts, widths).T
     ordered = np.sort(density.ravel())[::-1]
     mass = np.cumsum(ordered) / ordered.sum()
     levels = [ordered[min(np.searchsorted(mass, p), ordered.size - 1)] for p in _LEVELS]

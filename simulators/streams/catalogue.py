@@ -211,7 +211,7 @@ def catalogue_log_likelihood(
     dtype = stars.phi1.dtype
     # A share of exactly 0 or 1 would put log 0 = -inf, and its gradient, into the sum.
     edge = float(jnp.finfo(dtype).eps)
-    f = jnp.clip(jnp.asarray(fraction, dtype), edge, 1.0 - edge)
+    f = edge + (1.0 - 2.0 * edge) * jnp.asarray(fraction, dtype)
     member = stream_log_density(stars, at, summary)
     other = background.log_density(stars)
     return jnp.logaddexp(jnp.log(f) + member, jnp.log1p(-f) + other)
