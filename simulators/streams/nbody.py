@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from simulators.streams.integrate import Triple, nystrom
 from simulators.streams.potentials import AbstractPotential
+from simulators.streams.potentials.special import at_least
 from simulators.streams.units import G, as_float
 
 #: Rows of the matrix of pairs that are in memory at a time, per method `_pairs`.
@@ -135,7 +136,7 @@ def _pairs(x, softening, row):
     n_blocks = -(-n // block)
     rows = jnp.minimum(jnp.arange(n_blocks * block), n - 1).reshape(n_blocks, block)
     # Two particles in one place, and a softening of zero, stay finite.
-    eps2 = jnp.maximum(jnp.asarray(softening, x[0].dtype) ** 2, 1e-24)
+    eps2 = at_least(jnp.asarray(softening, x[0].dtype) ** 2, 1e-24)
 
     @jax.checkpoint
     def one(rows):

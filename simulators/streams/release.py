@@ -134,7 +134,7 @@ class Chen2024(AbstractRelease):
         floor = 1e-3 * r_t
         safe = at_least(distance, floor)
         # Nor has the square root a derivative at zero mass.
-        escape = jnp.sqrt(jnp.maximum(2.0 * G * mass / safe, 1e-30))
+        escape = jnp.sqrt(at_least(2.0 * G * mass / safe, 1e-30))
         speed = (mean[3] + scatter[3] * normals[:, 3]) * escape
         return _spherical(safe, phi, theta, sign), _spherical(speed, alpha, beta, sign)
 

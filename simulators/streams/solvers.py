@@ -18,6 +18,7 @@ from simulators.streams.integrate import CYCLE, MARGIN, Trajectory, Triple, begi
 from simulators.streams.integrate import nystrom as nystrom_steps
 from simulators.streams.integrate.stormer import record
 from simulators.streams.integrate.trajectory import grid_rows
+from simulators.streams.potentials.special import at_least, at_most
 
 
 class Plan(NamedTuple):
@@ -120,7 +121,7 @@ class Stormer(AbstractIntegrator):
             # Which output is in which block is not known: each block serves all of them.
             rank, most = jnp.arange(len(ts)), len(ts)
             corner = jnp.arange(blocks).astype(place.dtype)[:, None] * size
-            u = jnp.clip(place[None, :] - corner, 0.0, size)
+            u = at_most(at_least(place[None, :] - corner, 0.0), float(size))
         return Plan(ts, h, u, block * most + rank)
 
     def sample(self, acceleration, x, v, plan, n_steps):
