@@ -143,19 +143,20 @@ class StreamTrack(AbstractForwardSimulator):
 
     def noise_log_prob(self, prediction, observation):
         """Sum over what was measured of the normal log densities."""
-        sigma2 = observation.sigma**2
-        # x c / (x + c) as c / (1 + c / x) overflows for neither large nor small x.
-        extra = sigma2 * prediction.variance / (prediction.variance + sigma2)
-        variance = sigma2 + extra
+        variance = _variance(prediction, observation.sigma)
         residual = observation.value - prediction.track
         terms = -0.5 * (residual**2 / variance + jnp.log(2.0 * np.pi * variance))
         return jnp.sum(jnp.where(observation.mask, terms, 0.0))
 
     def sample_noise(self, key, prediction):
-        """Measurements around the track, with the errors of `data`."""
-        noise = jax.random.normal(key, self.data.sigma.shape, self.data.sigma.dtype)
-        value = prediction.track + self.data.sigma * noise
+        """Measurements around the track, with the errors of `data` and the Monte-Carlo error.
+
+        The very density of `noise_log_prob`: with errors of `data` alone, mock data would be less
+        scattered than the likelihood says, and posteriors from them too wide.
+        """
         data = self.data
+        noise = jax.random.normal(key, data.sigma.shape, data.sigma.dtype)
+        value = prediction.track + jnp.sqrt(_variance(prediction, data.sigma)) * noise
         return TrackMeasurements(data.phi1, value, data.sigma, data.mask, data.names)
 
     def validate_observation(self, observation):
@@ -173,3 +174,10 @@ class StreamTrack(AbstractForwardSimulator):
             )
         if not np.all(np.asarray(theirs.sigma) > 0):
             raise ValueError("observation: sigma has values <= 0; give positive standard errors")
+
+
+def _variance(prediction, sigma):
+    """Variance of a measurement about the track: sigma^2 and the limited Monte-Carlo variance."""
+    sigma2 = sigma**2
+    # x c / (x + c) as c / (1 + c / x) overflows for neither large nor small x.
+    return sigma2 + sigma2 * prediction.variance / (prediction.variance + sigma2)
