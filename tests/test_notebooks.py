@@ -13,6 +13,7 @@ def test_notebook_runs(path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("galstreams", reason="its tracks are the notebook's data")
+    pytest.importorskip("h5py", reason="the candidate stars are HDF5")
     monkeypatch.setenv("JAXASTRO_QUICK", "1")
     notebook = nbformat.read(path, as_version=4)
     client = nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3")
