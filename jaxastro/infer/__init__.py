@@ -1,7 +1,7 @@
 """Gradient-based inference: MAP, the Laplace approximation, NUTS."""
 
+from ..core.interrupt import Interrupted
 from .gradient import FORWARD_MAX_DIM, value_and_grad, with_gradient
-from .interrupt import Interrupted
 from .laplace import Laplace, laplace
 from .map import MapResult, find_map
 from .nuts import Progress, nuts

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import checkpoint as checkpoints
+from ..core.interrupt import Interrupted, stop_requests
 from . import adaptation
 from .gradient import with_gradient
-from .interrupt import Interrupted, stop_requests
 from .resume import identify, resume_state
 
 SAVE_SECONDS = 2.0

@@ -1,0 +1,57 @@
+"""What a layer of a normalizing flow is."""
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Vector = Float[Array, " D"]
+Context = Float[Array, " C"]
+
+
+class AbstractBijection(eqx.Module):
+    r"""An invertible map of a vector, given a context: from data to noise, and back.
+
+    .. math:: z = f(x; c), \quad \log|\det \partial z / \partial x|
+
+    Both methods are unbatched. `context` is a vector of shape (C,), of size zero where a density
+    depends on nothing.
+    """
+
+    @abc.abstractmethod
+    def forward(self, x: Vector, context: Context):
+        """Data to noise: (z, log |det dz/dx|)."""
+
+    @abc.abstractmethod
+    def inverse(self, z: Vector, context: Context):
+        """Noise to data: (x, log |det dx/dz|)."""
+
+
+class Chain(AbstractBijection):
+    """Bijections one after the other: the first acts on data, the last leaves noise."""
+
+    layers: tuple
+
+    def forward(self, x, context):
+        total = jnp.zeros((), x.dtype)
+        for layer in self.layers:
+            x, log_det = layer.forward(x, context)
+            total = total + log_det
+        return x, total
+
+    def inverse(self, z, context):
+        total = jnp.zeros((), z.dtype)
+        for layer in reversed(self.layers):
+            z, log_det = layer.inverse(z, context)
+            total = total + log_det
+        return z, total
+
+
+def conditioner(key, in_size, hidden, depth, out_size, dtype):
+    """A perceptron whose last layer starts near zero, so that the flow starts near its identity."""
+    mlp = eqx.nn.MLP(in_size, out_size, hidden, depth, jax.nn.silu, dtype=dtype, key=key)
+    last = mlp.layers[-1]
+    scaled = (0.1 * last.weight, jnp.zeros_like(last.bias))
+    return eqx.tree_at(lambda m: (m.layers[-1].weight, m.layers[-1].bias), mlp, scaled)

@@ -1,0 +1,387 @@
+"""The one training loop: whole epochs in one program, best weights kept, resumable exactly."""
+
+import functools
+import hashlib
+import sys
+import time
+import warnings
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ..core import checkpoint as checkpoints
+from ..core.interrupt import Interrupted, stop_requests
+from .partition import trainable_leaves
+
+
+class Fitted(NamedTuple):
+    """A trained network (members stacked along axis 0 in an ensemble) and how it went.
+
+    `loss` and `held_out_loss` have shape (epochs,), or (epochs, members); `stopped` is
+    "plateau", "max_epochs" or "nan".
+    """
+
+    network: Any
+    loss: np.ndarray
+    held_out_loss: np.ndarray
+    best: np.ndarray
+    stopped: str
+    seconds: float
+
+
+class _Settings(NamedTuple):
+    batch_size: int
+    patience: int
+    n_decays: int
+    decay: float
+    min_improvement: float
+
+
+class _State(NamedTuple):
+    params: Any
+    optimiser: Any
+    best_params: Any
+    best: jax.Array
+    rate: jax.Array
+    wait: jax.Array
+    decays: jax.Array
+    step: jax.Array
+    done: jax.Array
+    diverged: jax.Array
+
+
+def fit(
+    key,
+    network,
+    loss,
+    data,
+    *,
+    members=None,
+    held_out=0.1,
+    batch_size=200,
+    learning_rate=2e-3,
+    warmup_steps=100,
+    max_epochs=500,
+    patience=6,
+    n_decays=3,
+    decay=0.3,
+    min_improvement=1e-3,
+    clip=5.0,
+    optimiser=None,
+    checkpoint=None,
+    every=20,
+    progress=None,
+):
+    r"""Minimise a loss over batches of data.
+
+    One epoch is one compiled `lax.scan` over batches; it is compiled once for all trainings with
+    the same shapes, loss and optimiser. When the loss on held-out data has not fallen by
+    `min_improvement` (absolute: a loss may be negative) in `patience` epochs, the best weights are
+    taken up again and the rate is multiplied by `decay`; after `n_decays` of these training ends
+    with the best weights.
+
+    Args:
+        key: typed PRNG key; epoch i uses `fold_in(key, i)`.
+        network: an Equinox module; modules whose class sets `trainable = False` stay constant.
+        loss: a function `(network, batch, key) -> scalar`, defined once (not in a loop: each new
+            function compiles anew).
+        data: a pytree of arrays with one leading axis.
+        members: None for one network; E if every array of `network` has a leading axis E. The
+            members are trained in one vmapped program, on the same data in different orders.
+        held_out: fraction (or a pytree of data) for early stopping.
+        learning_rate: a number, or an Optax schedule of the step; it rises linearly from zero in
+            the first `warmup_steps`.
+        clip: largest global norm of a gradient.
+        optimiser: an Optax transformation without its rate, instead of clipped Adam.
+        checkpoint: a directory; an earlier unfinished training of the same data and settings found
+            there goes on exactly as if never stopped. Saved each `every` epochs and on Ctrl-C.
+        progress: True for a line on standard error, or a function of (epoch, loss, held-out loss).
+
+    Raises:
+        ValueError: bad data or arguments, another training's checkpoint, or a loss that is not
+            finite in the first epoch. Later NaNs end training with a warning and the best weights.
+        Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
+    """
+    began = time.monotonic()
+    n = _check_data(data, batch_size)
+    train, held = _split(jax.random.fold_in(key, 2**31 - 1), data, held_out, n)
+    n_train, n_held = _length(train), _length(held)
+    settings = _Settings(
+        min(batch_size, n_train), patience, n_decays, float(decay), float(min_improvement)
+    )
+    optimiser = _clipped_adam(float(clip)) if optimiser is None else optimiser
+    schedule = learning_rate if callable(learning_rate) else _constant(float(learning_rate))
+
+    params, static = eqx.partition(network, trainable_leaves(network))
+    frozen, static = eqx.partition(static, eqx.is_array)
+    state = _start(params, optimiser, members)
+    identity = {
+        "n_train": n_train,
+        "n_held": n_held,
+        "members": members,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "data": _digest((train, frozen)),
+        "settings": list(settings),
+    }
+    history = []
+    if checkpoint is not None and checkpoints.exists(checkpoint):
+        state, history = _resume(checkpoint, state, identity)
+
+    def save():
+        if checkpoint is not None:
+            checkpoints.save(checkpoint, state._asdict(), {**identity, "history": history})
+
+    with stop_requests() as requested:
+        for epoch in range(len(history), max_epochs):
+            if history and bool(np.all(state.done)):
+                break
+            state, losses = _epoch(
+                state,
+                frozen,
+                static,
+                train,
+                held,
+                jax.random.fold_in(key, epoch),
+                members,
+                settings,
+                schedule,
+                warmup_steps,
+                loss,
+                optimiser,
+            )
+            history.append([np.asarray(value, float).tolist() for value in losses])
+            _report(progress, epoch, history[-1])
+            if epoch == 0 and not np.all(np.isfinite(state.best)):
+                raise ValueError(
+                    f"the loss is {history[0][0]} (training) and {history[0][1]} (held out) in the "
+                    "first epoch; lower learning_rate, or look for extreme values in the data."
+                )
+            signal = requested()
+            if signal or (epoch + 1) % every == 0:
+                save()
+            if signal:
+                kept = f"; saved in {str(checkpoint)!r}" if checkpoint is not None else ""
+                raise Interrupted(f"training stopped by {signal} after epoch {epoch + 1}{kept}.")
+    if checkpoint is not None:
+        save()
+    diverged = bool(np.any(state.diverged))
+    if diverged:
+        warnings.warn(
+            f"the loss became NaN or infinite in epoch {len(history)}; the best weights before "
+            f"that are kept (held-out loss {np.asarray(state.best)}). Lower learning_rate.",
+            stacklevel=2,
+        )
+    if progress is True:
+        print(file=sys.stderr)
+    trained = eqx.combine(state.best_params, frozen, static)
+    curves = np.asarray(history, float)
+    stopped = "nan" if diverged else "plateau" if bool(np.all(state.done)) else "max_epochs"
+    return Fitted(
+        trained,
+        curves[:, 0],
+        curves[:, 1],
+        np.asarray(state.best),
+        stopped,
+        time.monotonic() - began,
+    )
+
+
+@eqx.filter_jit
+def _epoch(
+    state,
+    frozen,
+    static,
+    train,
+    held,
+    key,
+    members,
+    settings,
+    schedule,
+    warmup_steps,
+    loss,
+    optimiser,
+):
+    def run(state, frozen, key):
+        return _one_member(
+            state,
+            frozen,
+            static,
+            train,
+            held,
+            key,
+            settings,
+            schedule,
+            warmup_steps,
+            loss,
+            optimiser,
+        )
+
+    if members is None:
+        return run(state, frozen, key)
+    return jax.vmap(run)(state, frozen, jax.random.split(key, members))
+
+
+def _one_member(
+    state, frozen, static, train, held, key, settings, schedule, warmup_steps, loss, optimiser
+):
+    size = settings.batch_size
+    order_key, step_key, held_key = jax.random.split(key, 3)
+
+    def value(params, batch, key):
+        return loss(eqx.combine(params, frozen, static), batch, key)
+
+    def step(carry, inputs):
+        params, inner, count = carry
+        batch, key = inputs
+        current, gradient = jax.value_and_grad(value)(params, batch, key)
+        rate = state.rate * jnp.asarray(schedule(count), state.rate.dtype)
+        rate = rate * jnp.minimum(1.0, (count + 1).astype(rate.dtype) / max(warmup_steps, 1))
+        # Optax mixes types freely; the user's strict setting is for the user's code.
+        with jax.numpy_dtype_promotion("standard"):
+            update, inner = optimiser.update(gradient, inner, params)
+            params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), params, update)
+        return (params, inner, count + 1), current
+
+    order = jax.random.permutation(order_key, _length(train))
+    batches = jax.tree.map(lambda a: _batched(a[order], size), train)
+    n_steps = _length(batches)
+    carry = (state.params, state.optimiser, state.step)
+    keys = jax.random.split(step_key, n_steps)
+    (params, inner, count), losses = jax.lax.scan(step, carry, (batches, keys))
+    mean = jnp.mean(losses)
+
+    held_batches = jax.tree.map(lambda a: _batched(a, min(size, _length(held))), held)
+    keys = jax.random.split(held_key, _length(held_batches))
+    _, held_losses = jax.lax.scan(
+        lambda _, inputs: (None, value(params, *inputs)), None, (held_batches, keys)
+    )
+    held_mean = jnp.mean(held_losses)
+
+    diverged = ~(jnp.isfinite(mean) & jnp.isfinite(held_mean))
+    better = held_mean < state.best  # False where NaN
+    enough = held_mean < state.best - settings.min_improvement
+    wait = jnp.where(enough, 0, state.wait + 1)
+    stuck = wait >= settings.patience
+    decays = state.decays + stuck.astype(jnp.int32)
+    best_params = _where(better, params, state.best_params)
+    new = _State(
+        params=_where(stuck, best_params, params),
+        optimiser=inner,
+        best_params=best_params,
+        best=jnp.where(better, held_mean, state.best),
+        rate=jnp.where(stuck, state.rate * settings.decay, state.rate),
+        wait=jnp.where(stuck, 0, wait),
+        decays=decays,
+        step=count,
+        done=diverged | (decays > settings.n_decays),
+        diverged=diverged,
+    )
+    # A member that has ended waits, unchanged, for the others.
+    return _where(state.done, state, new), (mean, held_mean)
+
+
+def _start(params, optimiser, members):
+    def one(params):
+        dtype = jnp.result_type(*jax.tree.leaves(params))
+        return _State(
+            params=params,
+            optimiser=optimiser.init(params),
+            best_params=params,
+            best=jnp.full((), jnp.inf, dtype),
+            rate=jnp.ones((), dtype),
+            wait=jnp.zeros((), jnp.int32),
+            decays=jnp.zeros((), jnp.int32),
+            step=jnp.zeros((), jnp.int32),
+            done=jnp.zeros((), bool),
+            diverged=jnp.zeros((), bool),
+        )
+
+    return one(params) if members is None else jax.vmap(one)(params)
+
+
+def _resume(directory, state, identity):
+    like = jax.tree.map(lambda leaf: leaf, state._asdict())
+    saved, metadata = checkpoints.load(directory, like=like)
+    differing = [name for name, value in identity.items() if metadata.get(name) != value]
+    if differing:
+        raise ValueError(
+            f"the checkpoint in {str(directory)!r} belongs to another training (different "
+            f"{', '.join(differing)}); use another directory, or remove it."
+        )
+    return _State(**jax.tree.map(jnp.asarray, saved)), metadata["history"]
+
+
+def _check_data(data, batch_size):
+    lengths = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
+    if len(lengths) != 1 or lengths == {()}:
+        raise ValueError(f"data: arrays have lengths {sorted(lengths)}; they must be the same.")
+    (n,) = next(iter(lengths))
+    if n < 10:
+        raise ValueError(f"data: {n} rows; training needs at least 10.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}; it must be at least 1.")
+    return n
+
+
+def _split(key, data, held_out, n):
+    if not isinstance(held_out, int | float):
+        return data, held_out
+    if not 0 < held_out < 1:
+        raise ValueError(f"held_out={held_out}; it must lie between 0 and 1.")
+    order = np.asarray(jax.random.permutation(key, n))
+    n_held = max(1, round(n * held_out))
+
+    def take(index):
+        return jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[index]), data)
+
+    return take(order[n_held:]), take(order[:n_held])
+
+
+def _batched(array, size):
+    n = array.shape[0] // size
+    return array[: n * size].reshape(n, size, *array.shape[1:])
+
+
+def _length(data):
+    return jax.tree.leaves(data)[0].shape[0]
+
+
+def _where(condition, a, b):
+    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
+
+
+def _digest(tree):
+    total = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        total.update(np.ascontiguousarray(leaf).tobytes())
+    return total.hexdigest()
+
+
+@functools.cache
+def _clipped_adam(clip):
+    # One object for one number: the compiled epoch is found again by the optimiser's identity.
+    return optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_adam())
+
+
+@functools.cache
+def _constant(rate):
+    return lambda step: rate
+
+
+def _report(progress, epoch, losses):
+    if progress is None or progress is False:
+        return
+    if progress is not True:
+        progress(epoch + 1, *losses)
+        return
+    train, held = (np.mean(value) for value in losses)
+    print(
+        f"\repoch {epoch + 1}: loss {train:.4f}, held out {held:.4f} ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
