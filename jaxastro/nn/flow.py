@@ -25,6 +25,18 @@ class AbstractConditionalDensity(eqx.Module):
     def sample(self, key, context):
         """One draw of x, (D,)."""
 
+    def sample_many(self, key, context, n):
+        """n draws of x under one context, (n, D)."""
+        return jax.vmap(self.sample, (0, None))(jax.random.split(key, n), context)
+
+    def started(self, x, context):
+        """This density with what is fitted, not trained, fitted to x (N, D), context (N, C)."""
+        return self
+
+    def shared_start(self, stacked, members):
+        """`stacked` members (arrays with a leading axis) with this one's fitted part."""
+        return stacked
+
 
 class Flow(AbstractConditionalDensity):
     r"""A standard normal seen through a bijection.
@@ -50,15 +62,21 @@ class Flow(AbstractConditionalDensity):
         z = jax.random.normal(key, (self.dim,), _dtype(self.bijection))
         return self.bijection.inverse(z, context)[0]
 
+    def sample_many(self, key, context, n):
+        z = jax.random.normal(key, (n, self.dim), _dtype(self.bijection))
+        return jax.vmap(lambda z: self.bijection.inverse(z, context)[0])(z)
+
     def started(self, x, context):
-        """This flow with its linear first layer, if it has one, fitted to (N, D) and (N, C)."""
-        if not (isinstance(self.bijection, Chain)):
+        if not _starts_linear(self):
             return self
-        layers = tuple(
-            layer.fitted(x, context) if isinstance(layer, LinearGaussian) else layer
-            for layer in self.bijection.layers
-        )
-        return eqx.tree_at(lambda flow: flow.bijection.layers, self, layers)
+        first = self.bijection.layers[0].fitted(x, context)
+        return eqx.tree_at(lambda flow: flow.bijection.layers[0], self, first)
+
+    def shared_start(self, stacked, members):
+        if not _starts_linear(self):
+            return stacked
+        first = repeated(self.bijection.layers[0], members)
+        return eqx.tree_at(lambda flow: flow.bijection.layers[0], stacked, first)
 
 
 def spline_coupling_flow(
@@ -107,6 +125,18 @@ def affine_coupling_flow(
         )
         layers.append(LU(dim, roll=dim - dim // 2, dtype=dtype))
     return Flow(Chain(tuple(layers)), dim)
+
+
+def repeated(module, members):
+    """A module with each array repeated along a new leading axis."""
+    return jax.tree.map(
+        lambda a: jnp.broadcast_to(a, (members, *a.shape)) if eqx.is_array(a) else a, module
+    )
+
+
+def _starts_linear(flow):
+    chain = flow.bijection
+    return isinstance(chain, Chain) and isinstance(chain.layers[0], LinearGaussian)
 
 
 def _dtype(tree):

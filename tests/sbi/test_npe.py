@@ -1,7 +1,5 @@
 """Neural posterior estimation against an exact posterior, and what it does with bad input."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,20 +7,9 @@ import numpyro.distributions as dist
 import pytest
 
 from jaxastro.core import AbstractSimulator, Model, Parameter, Prior
-from jaxastro.nn import affine_coupling_flow, spline_coupling_flow
+from jaxastro.nn import affine_coupling_flow
 from jaxastro.sbi import MisspecifiedWarning, Simulations, npe, simulate
-
-DIM, NOISE = 3, 0.5
-SMALL = functools.partial(spline_coupling_flow, n_layers=2, n_bins=4)
-QUICK = {"max_epochs": 40, "batch_size": 100, "density": SMALL}
-
-
-class Shift(AbstractSimulator):
-    """x = theta + noise: with a standard normal prior the posterior is N(0.8 x, 0.2)."""
-
-    def simulate(self, key, params):
-        theta = params["theta"]
-        return theta + NOISE * jax.random.normal(key, theta.shape, theta.dtype)
+from tests.sbi.linear_gaussian import DIM, QUICK, SMALL, linear_gaussian, posterior_log_prob
 
 
 class Edge(AbstractSimulator):
@@ -34,7 +21,7 @@ class Edge(AbstractSimulator):
 
 @pytest.fixture(scope="module")
 def model():
-    return Model(Prior(theta=Parameter(dist.Normal(jnp.zeros(DIM), 1.0).to_event(1))), Shift())
+    return linear_gaussian()
 
 
 @pytest.fixture(scope="module")
@@ -47,19 +34,13 @@ def estimator(pairs):
     return npe(jax.random.key(1), pairs, **QUICK)[0]
 
 
-def exact_log_prob(theta, x):
-    sigma = np.sqrt(0.2)
-    z = (np.asarray(theta) - 0.8 * np.asarray(x)) / sigma
-    return np.sum(-0.5 * z**2 - np.log(sigma * np.sqrt(2 * np.pi)), -1)
-
-
 @pytest.mark.smoke
 def test_posterior_of_a_linear_gaussian_model(estimator, model):
     """The mean divergence KL(p||q) over new pairs; widths wrong by 20 per cent would cost 0.08."""
     new = simulate(jax.random.key(9), model, 5000)
     theta, x = new.params["theta"], new.observations
     log_q = jax.jit(jax.vmap(lambda t, x: estimator.log_prob({"theta": t}, x)))(theta, x)
-    divergence = exact_log_prob(theta, x) - np.asarray(log_q)
+    divergence = posterior_log_prob(theta, x) - np.asarray(log_q)
     error = divergence.std() / np.sqrt(len(divergence))
     assert -5 * error < divergence.mean() < 0.03
     wide = 0.5 * np.sum((theta - 0.8 * x) ** 2, -1) / 0.2 * (1 - 1 / 1.2**2) - DIM * np.log(1.2)
@@ -72,7 +53,7 @@ def test_draws_are_those_of_the_density(estimator):
     posterior = estimator.posterior(x)
     draws = posterior.sample(jax.random.key(3), 4000)
     log_q = np.asarray(jax.jit(jax.vmap(posterior.log_prob))(draws))
-    weights = np.exp(exact_log_prob(draws["theta"], x) - log_q)
+    weights = np.exp(posterior_log_prob(draws["theta"], x) - log_q)
     assert abs(weights.mean() - 1) < 5 * weights.std() / np.sqrt(len(weights))
     assert abs(np.exp(0.2) * weights.mean() - 1) > 5 * weights.std() / np.sqrt(len(weights))
 

@@ -1,0 +1,67 @@
+"""Importance reweighting: an estimate made exact where a likelihood exists."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..core import SamplePosterior
+
+
+class Reweighted(NamedTuple):
+    """Draws resampled by their weights; effective number of the weights; log evidence."""
+
+    posterior: SamplePosterior
+    ess: float
+    log_evidence: float
+    log_evidence_error: float
+
+
+def reweight(key, posterior, model, observation, n=10_000, latents=None):
+    r"""Correct a posterior by the model's own likelihood.
+
+    .. math:: w_i = p(\theta_i)\, p(x|\theta_i) / q(\theta_i|x), \quad
+        ESS = (\sum w)^2 / \sum w^2, \quad Z = \langle w \rangle
+
+    Draws are resampled systematically. Where the ESS is a small part of n the estimate misses
+    mass, and so may the weights.
+
+    Raises ValueError where the model has no likelihood or no draw has a finite weight.
+    """
+    if not hasattr(model.simulator, "log_likelihood"):
+        raise ValueError(
+            f"{type(model.simulator).__name__} has no log_likelihood; reweighting needs one."
+        )
+    draw_key, resample_key = jax.random.split(key)
+    params = posterior.sample(draw_key, n)
+    log_w = np.asarray(_log_weights(posterior, model, observation, latents, params), float)
+    log_w = np.where(np.isnan(log_w), -np.inf, log_w)
+    top = log_w.max()
+    if not np.isfinite(top):
+        raise ValueError("no draw has a finite weight: the estimate and the model do not overlap.")
+    w = np.exp(log_w - top)
+    ess = w.sum() ** 2 / np.sum(w**2)
+    start = float(jax.random.uniform(resample_key))
+    points = (start + np.arange(n)) / n
+    index = np.minimum(np.searchsorted(np.cumsum(w) / w.sum(), points), n - 1)
+    index = np.asarray(jax.random.permutation(jax.random.fold_in(resample_key, 1), index))
+    draws = {name: np.asarray(value)[index][None] for name, value in params.items()}
+    prior = model.prior
+    attrs = {"sampler": "importance", "ess": float(ess)}
+    return Reweighted(
+        SamplePosterior(draws, units=prior.units, labels=prior.labels, attrs=attrs),
+        float(ess),
+        float(top + np.log(w.mean())),
+        float(w.std() / w.mean() / np.sqrt(n)),
+    )
+
+
+@eqx.filter_jit
+def _log_weights(posterior, model, observation, latents, params):
+    def one(params):
+        joint = model.log_joint(params, jax.tree.map(jnp.asarray, observation), latents)
+        return joint - posterior.log_prob(params)
+
+    return jax.vmap(one)(params)
