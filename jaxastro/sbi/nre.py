@@ -80,6 +80,9 @@ def balanced_nre_loss(network, batch, key):
     r"""`nre_loss` with a penalty that makes posteriors conservative (Delaunoy et al. 2022).
 
     .. math:: + \lambda (\langle d\rangle_{joint} + \langle d\rangle_{indep} - 1)^2, \lambda = 100
+
+    Take batches of 500 or more: the scatter of the means over a batch adds to their square, and
+    punishes any classifier that tells pairs apart.
     """
     joint, independent = _logits(network, batch, 1)
     entropy = jnp.mean(jax.nn.softplus(-joint)) + jnp.mean(jax.nn.softplus(independent))

@@ -94,7 +94,7 @@ def fit(
             members are trained in one vmapped program, on the same data in different orders.
         held_out: fraction (or a pytree of data) for early stopping.
         learning_rate: a number, or an Optax schedule of the step; it rises linearly from zero in
-            the first `warmup_steps`.
+            the first `warmup_steps`, at most one epoch.
         clip: largest global norm of a gradient.
         optimiser: an Optax transformation without its rate, instead of clipped Adam.
         checkpoint: a directory; an earlier unfinished training of the same data and settings found
@@ -239,7 +239,7 @@ def _one_member(
         batch, key = inputs
         current, gradient = jax.value_and_grad(value)(params, batch, key)
         rate = state.rate * jnp.asarray(schedule(count), state.rate.dtype)
-        rate = rate * jnp.minimum(1.0, (count + 1).astype(rate.dtype) / max(warmup_steps, 1))
+        rate = rate * jnp.minimum(1.0, (count + 1).astype(rate.dtype) / n_warmup)
         # Optax mixes types freely; the user's strict setting is for the user's code.
         with jax.numpy_dtype_promotion("standard"):
             update, inner = optimiser.update(gradient, inner, params)
@@ -249,6 +249,7 @@ def _one_member(
     order = jax.random.permutation(order_key, _length(train))
     batches = jax.tree.map(lambda a: _batched(a[order], size), train)
     n_steps = _length(batches)
+    n_warmup = max(1, min(warmup_steps, n_steps))
     carry = (state.params, state.optimiser, state.step)
     keys = jax.random.split(step_key, n_steps)
     (params, inner, count), losses = jax.lax.scan(step, carry, (batches, keys))

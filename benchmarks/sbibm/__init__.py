@@ -1,0 +1,1 @@
+"""Tasks and reference posteriors of the simulation-based inference benchmark."""
