@@ -74,31 +74,32 @@ def inverse_spline(y, raw, bound):
 
 
 def _bin(s, raw, by_height):
-    """Width, height, left knot and both slopes of the bin that holds s, each (D,)."""
+    """Width, height, left knot, bottom and both slopes of the bin that holds s, each (D,)."""
     n = (raw.shape[-1] + 1) // 3
-    one = jnp.ones((*raw.shape[:-1], 1), raw.dtype)
     widths = MIN_BIN + (1 - MIN_BIN * n) * jax.nn.softmax(raw[..., :n])
     heights = MIN_BIN + (1 - MIN_BIN * n) * jax.nn.softmax(raw[..., n : 2 * n])
-    inner = MIN_SLOPE + jax.nn.softplus(raw[..., 2 * n :] + _UNIT_SLOPE)
     # A product with a triangle: XLA's cumulative sum is many times slower on CPUs.
     earlier = jnp.triu(jnp.ones((n, n), raw.dtype), 1)
-    lefts, bottoms = widths @ earlier, heights @ earlier
-    knots = bottoms if by_height else lefts
-    reached = s[..., None] >= knots
-    beyond = jnp.concatenate([reached[..., 1:], jnp.zeros_like(reached[..., :1])], -1)
-    # A sum over bins, not a gather: that one's transpose is a scatter, element by element.
-    here = (reached & ~beyond).astype(raw.dtype)
+    reached = s[..., None] >= (heights if by_height else widths) @ earlier
+    passed = jnp.concatenate([reached[..., 1:], jnp.zeros_like(reached[..., :1])], -1)
+    # Sums over bins, not gathers: a gather's transpose is a scatter, element by element.
+    here, before = (reached & ~passed).astype(raw.dtype), passed.astype(raw.dtype)
 
-    def pick(values):
-        return jnp.sum(here * values, -1)
+    def pick(mask, values):
+        return jnp.sum(mask * values, -1)
 
+    def slope(raw):
+        return MIN_SLOPE + jax.nn.softplus(raw + _UNIT_SLOPE)
+
+    # At both ends the slope is one, which raw zeros give.
+    ends = jnp.pad(raw[..., 2 * n :], [(0, 0)] * (raw.ndim - 1) + [(1, 1)])
     return (
-        pick(widths),
-        pick(heights),
-        pick(lefts),
-        pick(bottoms),
-        pick(jnp.concatenate([one, inner], -1)),
-        pick(jnp.concatenate([inner, one], -1)),
+        pick(here, widths),
+        pick(here, heights),
+        pick(before, widths),
+        pick(before, heights),
+        slope(pick(here, ends[..., :-1])),
+        slope(pick(here, ends[..., 1:])),
     )
 
 

@@ -24,7 +24,7 @@ def transport_loss(network, batch, key):
 
 
 # A denoiser's loss is noisy from draw to draw, so that its plateau takes longer to tell.
-TRAINING = {"patience": 15, "min_improvement": 0.0, "n_decays": 2}
+TRAINING = {"patience": 15, "min_improvement": 0.0}
 
 
 def fmpe(
