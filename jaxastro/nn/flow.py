@@ -44,7 +44,7 @@ class Flow(AbstractConditionalDensity):
     .. math:: \log p(x | c) = \log N(f(x; c); 0, 1) + \log|\det \partial f/\partial x|
 
     >>> import jax, jax.numpy as jnp
-    >>> flow = spline_coupling_flow(2, 3, key=jax.random.key(0))
+    >>> flow = spline_coupling_flow(2, 3, n_layers=1, n_bins=4, key=jax.random.key(0))
     >>> c = jnp.zeros(3, jnp.float32)
     >>> x = jax.vmap(flow.sample, (0, None))(jax.random.split(jax.random.key(1), 5), c)
     >>> jax.vmap(flow.log_prob, (0, None))(x, c).shape

@@ -9,7 +9,6 @@ MIN_BIN = 1e-3
 MIN_SLOPE = 1e-3
 # softplus of this is 1 - MIN_SLOPE: zero raw parameters then give the identity.
 _UNIT_SLOPE = math.log(math.expm1(1.0 - MIN_SLOPE))
-_EDGE = 1e-6
 
 
 def n_spline_parameters(n_bins):
@@ -37,7 +36,7 @@ def spline(x, raw, bound):
     """
     s = (x + bound) / (2 * bound)
     inside = (s > 0) & (s < 1)
-    s = jnp.clip(s, _EDGE, 1 - _EDGE)
+    s = jnp.clip(s, 0.0, 1.0)
     width, height, left, bottom, below, above = _bin(s, raw, by_height=False)
     t = (s - left) / width
     slope = height / width
@@ -54,7 +53,7 @@ def inverse_spline(y, raw, bound):
     """The inverse of `spline` and the sum of *its* log-derivatives; one quadratic equation."""
     s = (y + bound) / (2 * bound)
     inside = (s > 0) & (s < 1)
-    s = jnp.clip(s, _EDGE, 1 - _EDGE)
+    s = jnp.clip(s, 0.0, 1.0)
     width, height, left, bottom, below, above = _bin(s, raw, by_height=True)
     slope = height / width
     rise = s - bottom
@@ -63,7 +62,8 @@ def inverse_spline(y, raw, bound):
     b = height * below - rise * bend
     c = -slope * rise
     # The root in [0, 1], in the form without cancellation.
-    root = jnp.sqrt(jnp.maximum(b * b - 4 * a * c, 0.0))
+    # Rounding can take the discriminant to zero, where the gradient of a root is infinite.
+    root = jnp.sqrt(jnp.maximum(b * b - 4 * a * c, jnp.finfo(y.dtype).tiny))
     t = jnp.clip(2 * c / (-b - root), 0.0, 1.0)
     denominator = slope + bend * t * (1 - t)
     x = left + t * width

@@ -94,7 +94,11 @@ def test_posterior_estimators(name, pairs, new):
     assert not calibrated(sbc_ranks(truth, narrow))
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize(
+    "name",
+    # The contrastive loss stands for all three where time counts.
+    [pytest.param(n, marks=pytest.mark.slow if n.endswith("nre") else ()) for n in LIKELIHOODS],
+)
 def test_likelihoods_and_ratios(name, model, pairs, new):
     """Coverage by weighing draws of the prior: the rank's expectation among posterior draws."""
     new, posterior, likelihood, evidence = new
