@@ -41,6 +41,17 @@ def _count_compilation(event, _duration, **_):
 jax.monitoring.register_event_duration_secs_listener(_count_compilation)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _drop_programs():
+    """Forget the compiled programs of a file once its tests are done.
+
+    Each keeps a few memory mappings, and the suite in one process would pass the 65,530 that
+    Linux grants by default: XLA then aborts the process.
+    """
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def trace_counter():
     """`counted = trace_counter(f)` is `f` with `counted.count`, how often its Python body ran.
