@@ -1,6 +1,7 @@
 """The contract: prior, simulator, model, posterior, checkpoints."""
 
 from . import checkpoint
+from .masked import Masked
 from .model import Model, Target
 from .posterior import AbstractPosterior, SamplePosterior
 from .prior import Parameter, Prior
@@ -11,6 +12,7 @@ __all__ = [
     "AbstractPosterior",
     "AbstractSimulator",
     "AbstractTractableSimulator",
+    "Masked",
     "Model",
     "Parameter",
     "Prior",

@@ -92,6 +92,6 @@ class AffineCoupling(AbstractBijection):
         return mean, bounded_log_scale(log_scale)
 
 
-def bounded_log_scale(raw):
-    """A log-scale within (-3, 3), its own value near zero."""
-    return 3.0 * jnp.tanh(raw / 3.0)
+def bounded_log_scale(raw, largest=3.0):
+    """A log-scale within (-largest, largest), its own value near zero."""
+    return largest * jnp.tanh(raw / largest)

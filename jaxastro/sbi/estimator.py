@@ -13,8 +13,8 @@ from ..core import AbstractPosterior, Prior, SamplePosterior
 from ..core import checkpoint as checkpoints
 from ..nn import AbstractConditionalDensity, Standardiser
 from ..train import fit
-from .reach import Reach
-from .vector import as_vector
+from .embedding import build_embedding, check_embedding
+from .reach import Reach, describe, describe_all
 
 
 class PosteriorNetwork(eqx.Module):
@@ -54,11 +54,10 @@ class PosteriorEstimator(eqx.Module):
         Raises ValueError for an observation of another structure or shape, or with a non-finite
         value; warns (`MisspecifiedWarning`) where it lies beyond all simulated ones.
         """
-        x = self.reach.checked(observation, self.x_scale)
-        message = self.reach.misfit(x)
-        if message:
-            warnings.warn(message, MisspecifiedWarning, stacklevel=2)
-        return NeuralPosterior(self, self.x_scale(jax.tree.map(jnp.asarray, observation)))
+        observation = self.reach.checked(observation)
+        x = self.x_scale(jax.tree.map(jnp.asarray, observation))
+        warn_of_misfit(self.reach, self.network.embedding, self.members, x)
+        return NeuralPosterior(self, x)
 
     def sample(self, key, observation, n):
         """n draws given an observation that is taken as it is: for vmap over many."""
@@ -123,13 +122,11 @@ class NeuralPosterior(AbstractPosterior):
         return self.draws(jax.random.key(0)).to_arviz()
 
 
-class Flatten(eqx.Module):
-    """All leaves of an observation as one vector."""
-
-    out_size: int = eqx.field(static=True)
-
-    def __call__(self, x):
-        return as_vector(x)
+def warn_of_misfit(reach, embedding, members, x):
+    """`MisspecifiedWarning` for a standardised observation beyond all simulated ones."""
+    message = reach.misfit(describe(embedding, members, x))
+    if message:
+        warnings.warn(message, MisspecifiedWarning, stacklevel=3)
 
 
 def train_posterior(key, simulations, method, loss, density, embedding, members, training):
@@ -141,26 +138,25 @@ def train_posterior(key, simulations, method, loss, density, embedding, members,
     prior, dtype = simulations.prior, jnp.float32
     build_key, fit_key = jax.random.split(key)
     one = jax.tree.map(lambda a: a[0], simulations.observations)
-    size = as_vector(one).size
-
-    def make_embedding(key):
-        return Flatten(size) if embedding is None else embedding(key)
-
-    pooled = getattr(make_embedding(build_key), "pooled_axes", ())
+    made = build_embedding(embedding, build_key, one)
     u_scale = Standardiser.fit(simulations.u, dtype=dtype)
+    pooled = getattr(made, "pooled_axes", ())
     x_scale = Standardiser.fit(simulations.observations, pooled, dtype=dtype)
+    check_embedding(made, x_scale, one)
     u, x = standardise(u_scale, x_scale, simulations)
-    vectors = np.asarray(jax.vmap(as_vector)(x))
 
     def build(key):
         embedding_key, density_key = jax.random.split(key)
-        embed = make_embedding(embedding_key)
+        embed = build_embedding(embedding, embedding_key, one)
         made = density(prior.dim, embed.out_size, key=density_key)
         return PosteriorNetwork(embed, made)
 
     network = build(build_key)
     # Regression on what an embedding gives before it is trained would have to be unlearnt.
-    context = vectors if embedding is None else np.zeros((len(u), network.embedding.out_size))
+    if embedding is None:
+        context = np.asarray(describe_all(made, None, x))
+    else:
+        context = np.zeros((len(u), made.out_size))
     start = network.density.started(u, context)
     if members is None:
         network = eqx.tree_at(lambda n: n.density, network, start)
@@ -173,6 +169,7 @@ def train_posterior(key, simulations, method, loss, density, embedding, members,
     if training.get("max_epochs") != 0:
         fitted = fit(fit_key, network, loss, (u, x), members=members, **training)
         network = fitted.network
+    vectors = context if embedding is None else describe_all(network.embedding, members, x)
     reach = Reach.fit(one, vectors)
     return PosteriorEstimator(prior, network, u_scale, x_scale, reach, members, method), fitted
 

@@ -5,10 +5,9 @@ import jax
 import jax.numpy as jnp
 
 from ..core import AbstractTractableSimulator, Prior
-from ..nn import AbstractConditionalDensity, Standardiser, spline_coupling_flow
+from ..nn import AbstractConditionalDensity, Standardiser, as_vector, spline_coupling_flow
 from ..train import fit
 from .estimator import standardise
-from .vector import as_vector
 
 
 class LearnedLikelihood(AbstractTractableSimulator):
@@ -55,6 +54,9 @@ def nle_loss(density, batch, key):
 
 def nle(key, simulations, *, density=spline_coupling_flow, **training):
     """Train an emulator of the likelihood (Papamakarios et al. 2019).
+
+    It takes no `embedding`: one that is trained with a density of its own output would make that
+    constant. Summaries from elsewhere, as of `npe`'s trained embedding, can be its observations.
 
     Args:
         simulations: whose observations are one array each, continuous and of at most some tens of

@@ -27,8 +27,10 @@ def npe(
     Args:
         key: typed PRNG key.
         simulations: `Simulations` of a model, from `simulate`.
-        embedding: None (the observation as one vector), or a function `key -> module` whose
-            `out_size` is the size of its output.
+        embedding: None (the observation as one vector); a network that maps one standardised
+            observation, an array, `Masked` or pytree of these, to a vector of its `out_size`
+            (`DeepSet(...)`); or a function `(*, key) -> network`, with which the members of an
+            ensemble start apart. It is trained together with the density.
         density: a function `(dim, context_size, *, key) -> AbstractConditionalDensity`.
         members: None, or the size of an ensemble.
         **training: arguments of `jaxastro.train.fit`. `max_epochs=0` only builds the estimator.

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from ..core import AbstractTractableSimulator, Prior
 from ..nn import LinearGaussian, RatioClassifier, Standardiser
 from ..train import fit
-from .estimator import Flatten, standardise
-from .vector import as_vector
+from .embedding import build_embedding, check_embedding
+from .estimator import standardise, warn_of_misfit
+from .reach import Reach, describe_all
 
 N_CONTRAST = 5
 BALANCE = 100.0
@@ -28,6 +29,7 @@ class LearnedRatio(AbstractTractableSimulator):
     network: Any
     u_scale: Standardiser
     x_scale: Standardiser
+    reach: Reach
 
     def simulate(self, key, params):
         """Raises NotImplementedError: use the simulator that the ratio was learnt from."""
@@ -40,6 +42,12 @@ class LearnedRatio(AbstractTractableSimulator):
         u = self.u_scale(self.prior.to_unconstrained(params))
         value = self.network.log_ratio(u, self.x_scale(observation))
         return value.astype(jnp.result_type(float))
+
+    def validate_observation(self, observation):
+        """ValueError for another shape; `MisspecifiedWarning` beyond what was simulated."""
+        observation = self.reach.checked(observation)
+        x = self.x_scale(jax.tree.map(jnp.asarray, observation))
+        warn_of_misfit(self.reach, self.network.embedding, None, x)
 
 
 class RatioNetwork(eqx.Module):
@@ -136,8 +144,7 @@ def nre(
 
     Args:
         loss: `nre_loss`, `nre_c_loss` or `balanced_nre_loss`.
-        embedding: None (the observation as one vector), or a function `key -> module` whose
-            `out_size` is the size of its output.
+        embedding: as for `npe`.
         classifier: a function `(dim, context_size, *, key) -> module`, `(u, context) -> logit`.
         **training: arguments of `jaxastro.train.fit`. `max_epochs=0` only builds it.
 
@@ -146,19 +153,21 @@ def nre(
     """
     embedding_key, classifier_key, fit_key = jax.random.split(key, 3)
     one = jax.tree.map(lambda a: a[0], simulations.observations)
-    embed = Flatten(as_vector(one).size) if embedding is None else embedding(embedding_key)
+    embed = build_embedding(embedding, embedding_key, one)
     u_scale = Standardiser.fit(simulations.u)
     pooled = getattr(embed, "pooled_axes", ())
     x_scale = Standardiser.fit(simulations.observations, pooled)
+    check_embedding(embed, x_scale, one)
     pairs = standardise(u_scale, x_scale, simulations)
     dim, size = simulations.prior.dim, embed.out_size
     regression = LinearGaussian(dim, size)
     if embedding is None:
         u, x = pairs
-        regression = regression.fitted(u, jax.vmap(as_vector)(x))
+        regression = regression.fitted(u, describe_all(embed, None, x))
     made = classifier(dim, size, key=classifier_key)
     network, fitted = RatioNetwork(embed, regression, made), None
     if training.get("max_epochs") != 0:
         fitted = fit(fit_key, network, loss, pairs, **training)
         network = fitted.network
-    return LearnedRatio(simulations.prior, network, u_scale, x_scale), fitted
+    reach = Reach.fit(one, describe_all(network.embedding, None, pairs[1]))
+    return LearnedRatio(simulations.prior, network, u_scale, x_scale, reach), fitted

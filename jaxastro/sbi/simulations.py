@@ -11,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import Model, Prior
+from ..core.masked import zero_padding
 
 
 class Simulations(eqx.Module):
     """N pairs (parameters, observation) drawn from a model's joint distribution, on the host.
 
-    `params[name]` has shape (N, ...), each leaf of `observations` a leading axis N. Pairs with a
-    non-finite number are dropped, counted in `n_failed` and reported in a warning: an estimator
-    trained without them describes the posterior of simulations that succeed.
+    `params[name]` has shape (N, ...), each leaf of `observations` a leading axis N; the padding of
+    a `Masked` is set to zero. Pairs with a non-finite number are dropped, counted in `n_failed` and
+    reported in a warning: an estimator trained without them describes the posterior of simulations
+    that succeed.
 
     Raises ValueError for arrays of different lengths, parameters outside the prior, or where more
     than half of the simulations failed.
@@ -39,7 +41,7 @@ class Simulations(eqx.Module):
 
     def __init__(self, prior, params, observations):
         params = {name: np.asarray(params[name]) for name in _same_names(prior, params)}
-        observations = jax.tree.map(np.asarray, observations)
+        observations = zero_padding(jax.tree.map(np.asarray, observations))
         n = _common_length(params, observations)
         good = np.ones(n, bool)
         for leaf in [*params.values(), *jax.tree.leaves(observations)]:

@@ -15,6 +15,7 @@ import optax
 
 from ..core import checkpoint as checkpoints
 from ..core.interrupt import Interrupted, stop_requests
+from .epoch import Settings, State, length, one_epoch, start
 from .partition import trainable_leaves
 
 
@@ -31,29 +32,6 @@ class Fitted(NamedTuple):
     best: np.ndarray
     stopped: str
     seconds: float
-
-
-class _Settings(NamedTuple):
-    batch_size: int
-    patience: int
-    n_decays: int
-    decay: float
-    min_improvement: float
-    average: float
-
-
-class _State(NamedTuple):
-    params: Any
-    averaged: Any
-    optimiser: Any
-    best_params: Any
-    best: jax.Array
-    rate: jax.Array
-    wait: jax.Array
-    decays: jax.Array
-    step: jax.Array
-    done: jax.Array
-    diverged: jax.Array
 
 
 def fit(
@@ -115,8 +93,8 @@ def fit(
     began = time.monotonic()
     n = _check_data(data, batch_size)
     train, held = _split(jax.random.fold_in(key, 2**31 - 1), data, held_out, n)
-    n_train, n_held = _length(train), _length(held)
-    settings = _Settings(
+    n_train, n_held = length(train), length(held)
+    settings = Settings(
         min(batch_size, n_train),
         patience,
         n_decays,
@@ -129,7 +107,7 @@ def fit(
 
     params, static = eqx.partition(network, trainable_leaves(network))
     frozen, static = eqx.partition(static, eqx.is_array)
-    state = _start(params, optimiser, members)
+    state = start(params, optimiser, members)
     identity = {
         "n_train": n_train,
         "n_held": n_held,
@@ -150,7 +128,7 @@ def fit(
         for epoch in range(len(history), max_epochs):
             if history and bool(np.all(state.done)):
                 break
-            state, losses = _epoch(
+            state, losses = one_epoch(
                 state,
                 frozen,
                 static,
@@ -201,127 +179,6 @@ def fit(
     )
 
 
-@eqx.filter_jit
-def _epoch(
-    state,
-    frozen,
-    static,
-    train,
-    held,
-    key,
-    members,
-    settings,
-    schedule,
-    warmup_steps,
-    loss,
-    optimiser,
-):
-    def run(state, frozen, key):
-        return _one_member(
-            state,
-            frozen,
-            static,
-            train,
-            held,
-            key,
-            settings,
-            schedule,
-            warmup_steps,
-            loss,
-            optimiser,
-        )
-
-    if members is None:
-        return run(state, frozen, key)
-    return jax.vmap(run)(state, frozen, jax.random.split(key, members))
-
-
-def _one_member(
-    state, frozen, static, train, held, key, settings, schedule, warmup_steps, loss, optimiser
-):
-    size = settings.batch_size
-    order_key, step_key, held_key = jax.random.split(key, 3)
-
-    def value(params, batch, key):
-        return loss(eqx.combine(params, frozen, static), batch, key)
-
-    def step(carry, inputs):
-        params, averaged, inner, count = carry
-        batch, key = inputs
-        current, gradient = jax.value_and_grad(value)(params, batch, key)
-        rate = state.rate * jnp.asarray(schedule(count), state.rate.dtype)
-        rate = rate * jnp.minimum(1.0, (count + 1).astype(rate.dtype) / n_warmup)
-        # Optax mixes types freely; the user's strict setting is for the user's code.
-        with jax.numpy_dtype_promotion("standard"):
-            update, inner = optimiser.update(gradient, inner, params)
-            params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), params, update)
-        # The average is short at first, for it begins with weights that know nothing.
-        memory = jnp.minimum(settings.average, (count + 1) / (count + 10)).astype(rate.dtype)
-        averaged = jax.tree.map(
-            lambda a, p: a + ((1 - memory) * (p - a)).astype(p.dtype), averaged, params
-        )
-        return (params, averaged, inner, count + 1), current
-
-    order = jax.random.permutation(order_key, _length(train))
-    batches = jax.tree.map(lambda a: _batched(a[order], size), train)
-    n_steps = _length(batches)
-    n_warmup = max(1, min(warmup_steps, n_steps))
-    carry = (state.params, state.averaged, state.optimiser, state.step)
-    keys = jax.random.split(step_key, n_steps)
-    (params, averaged, inner, count), losses = jax.lax.scan(step, carry, (batches, keys))
-    mean = jnp.mean(losses)
-
-    held_batches = jax.tree.map(lambda a: _batched(a, min(size, _length(held))), held)
-    keys = jax.random.split(held_key, _length(held_batches))
-    _, held_losses = jax.lax.scan(
-        lambda _, inputs: (None, value(averaged, *inputs)), None, (held_batches, keys)
-    )
-    held_mean = jnp.mean(held_losses)
-
-    diverged = ~(jnp.isfinite(mean) & jnp.isfinite(held_mean))
-    better = held_mean < state.best  # False where NaN
-    enough = held_mean < state.best - settings.min_improvement
-    wait = jnp.where(enough, 0, state.wait + 1)
-    stuck = wait >= settings.patience
-    decays = state.decays + stuck.astype(jnp.int32)
-    best_params = _where(better, averaged, state.best_params)
-    new = _State(
-        params=_where(stuck, best_params, params),
-        averaged=_where(stuck, best_params, averaged),
-        optimiser=inner,
-        best_params=best_params,
-        best=jnp.where(better, held_mean, state.best),
-        rate=jnp.where(stuck, state.rate * settings.decay, state.rate),
-        wait=jnp.where(stuck, 0, wait),
-        decays=decays,
-        step=count,
-        done=diverged | (decays > settings.n_decays),
-        diverged=diverged,
-    )
-    # A member that has ended waits, unchanged, for the others.
-    return _where(state.done, state, new), (mean, held_mean)
-
-
-def _start(params, optimiser, members):
-    def one(params):
-        dtype = jnp.result_type(*jax.tree.leaves(params))
-        return _State(
-            params=params,
-            averaged=params,
-            optimiser=optimiser.init(params),
-            best_params=params,
-            best=jnp.full((), jnp.inf, dtype),
-            rate=jnp.ones((), dtype),
-            wait=jnp.zeros((), jnp.int32),
-            decays=jnp.zeros((), jnp.int32),
-            step=jnp.zeros((), jnp.int32),
-            done=jnp.zeros((), bool),
-            diverged=jnp.zeros((), bool),
-        )
-
-    return one(params) if members is None else jax.vmap(one)(params)
-
-
 def _resume(directory, state, identity):
     like = jax.tree.map(lambda leaf: leaf, state._asdict())
     saved, metadata = checkpoints.load(directory, like=like)
@@ -331,7 +188,7 @@ def _resume(directory, state, identity):
             f"the checkpoint in {str(directory)!r} belongs to another training (different "
             f"{', '.join(differing)}); use another directory, or remove it."
         )
-    return _State(**jax.tree.map(jnp.asarray, saved)), metadata["history"]
+    return State(**jax.tree.map(jnp.asarray, saved)), metadata["history"]
 
 
 def _check_data(data, batch_size):
@@ -358,19 +215,6 @@ def _split(key, data, held_out, n):
         return jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[index]), data)
 
     return take(order[n_held:]), take(order[:n_held])
-
-
-def _batched(array, size):
-    n = array.shape[0] // size
-    return array[: n * size].reshape(n, size, *array.shape[1:])
-
-
-def _length(data):
-    return jax.tree.leaves(data)[0].shape[0]
-
-
-def _where(condition, a, b):
-    return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)
 
 
 def _digest(tree):
