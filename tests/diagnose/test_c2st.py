@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from jaxastro.diagnose import c2st
+from jaxastro.diagnose import c2st, c2st_test
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.0])
@@ -25,3 +25,18 @@ def test_bad_input_is_named():
         c2st(jax.random.key(0), draws, draws[:-1])
     with pytest.raises(ValueError, match="q holds 100 non-finite values"):
         c2st(jax.random.key(0), draws, draws * np.nan)
+
+
+def test_false_alarms_are_as_stated_and_a_shift_is_seen():
+    """One classifier, given draws of its own each time: p <= 0.1 in 40 of 400, 4 sd are 24.
+
+    The test is discrete, so that p is at most as often small as stated.
+    """
+    rng = np.random.default_rng(3)
+    key = jax.random.key(0)
+    p = [c2st_test(key, *rng.normal(size=(2, 40, 1)), max_epochs=2).p_value for _ in range(400)]
+    assert np.sum(np.asarray(p) <= 0.1) <= 64
+    assert np.sum(np.asarray(p) <= 0.5) > 60  # it would be useless if it never came below
+    p, q = rng.normal(size=(2, 400, 2))
+    assert not c2st_test(key, p, q + 0.6).ok
+    assert "DIFFERENT" in str(c2st_test(key, p, q + 0.6))
