@@ -10,15 +10,15 @@ import pytest
 
 from jaxastro.interop.flax import from_flax
 from jaxastro.nn import affine_coupling_flow
-from jaxastro.sbi import npe, nre, simulate
+from jaxastro.sbi import npe, nre, nre_loss, simulate
 from tests.sbi.linear_gaussian import DIM, linear_gaussian, log_ratio, posterior_log_prob
 
 linen = pytest.importorskip("flax.linen")
 nnx = pytest.importorskip("flax.nnx")
 
 X = jnp.zeros(DIM, jnp.float32)
-DENSITY = functools.partial(affine_coupling_flow, n_layers=3, hidden=16, depth=1)
-FAST = {"max_epochs": 30, "batch_size": 100, "learning_rate": 5e-3}
+DENSITY = functools.partial(affine_coupling_flow, n_layers=2, hidden=16, depth=1)
+FAST = {"max_epochs": 20, "batch_size": 100, "learning_rate": 5e-3}
 
 
 class LinenEmbedding(linen.Module):
@@ -34,8 +34,7 @@ class LinenClassifier(linen.Module):
     @linen.compact
     def __call__(self, u, context):
         h = linen.Dense(32)(jnp.concatenate([u, context]))
-        for _ in range(2):
-            h = linen.Dense(32)(linen.silu(h))
+        h = linen.Dense(32)(linen.silu(h))
         return linen.Dense(1)(linen.silu(h))[0]
 
 
@@ -73,7 +72,6 @@ def pairs():
 def test_embedding_is_trained_saved_and_loaded(embedding, pairs, tmp_path):
     """KL to the exact posterior, which without the data would be 2.4 nats."""
     options = {"embedding": embedding, "density": DENSITY}
-    start, _ = npe(jax.random.key(1), pairs, max_epochs=0, **options)
     made, _ = npe(jax.random.key(1), pairs, **FAST, **options)
     new = simulate(jax.random.key(9), linear_gaussian(), 1000)
     theta, x = jax.tree.map(jnp.asarray, (new.params["theta"], new.observations))
@@ -81,13 +79,13 @@ def test_embedding_is_trained_saved_and_loaded(embedding, pairs, tmp_path):
     divergence = posterior_log_prob(theta, x) - np.asarray(eqx.filter_jit(log_q)(theta, x))
     assert -0.02 < divergence.mean() < 0.15
 
-    before, after = start.network.embedding, made.network.embedding
+    frame, _ = npe(jax.random.key(1), pairs, max_epochs=0, **options)
+    before, after = frame.network.embedding, made.network.embedding
     moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), before.params, after.params)
     assert all(jax.tree.leaves(moved))
     np.testing.assert_array_equal(*map(jax.tree.leaves, (before.constants, after.constants)))
 
     made.save(tmp_path)
-    frame, _ = npe(jax.random.key(5), pairs, max_epochs=0, **options)
     a, b = (
         e.posterior(x[0]).sample(jax.random.key(2), 5)["theta"]
         for e in (made, frame.load(tmp_path))
@@ -111,13 +109,12 @@ def test_classifier(pairs):
         u, context = (jnp.zeros(n, jnp.float32) for n in (dim, context_size))
         return from_flax(LinenClassifier(), u, context, key=key)
 
-    ratio, fitted = nre(jax.random.key(1), pairs, classifier=classifier, **FAST)
+    ratio, _ = nre(jax.random.key(1), pairs, classifier=classifier, loss=nre_loss, **FAST)
     new = simulate(jax.random.key(9), linear_gaussian(), 1000)
     theta, x = jax.tree.map(jnp.asarray, (new.params["theta"], new.observations))
     log_r = jax.vmap(lambda t, x: ratio.log_likelihood({"theta": t}, x))
     error = log_ratio(theta, x) - np.asarray(eqx.filter_jit(log_r)(theta, x))
     assert np.mean(error) < 0.2
-    assert fitted.best < 3
 
 
 @pytest.mark.parametrize(
