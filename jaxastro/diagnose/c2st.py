@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .perceptron import MAX_EPOCHS, logits, train
+from .verdict import numpy_generator
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def c2st(key, p, q, n_folds=5, max_epochs=MAX_EPOCHS):
     n = x.shape[1]
     n_test = n // n_folds
     data_key, fit_key = jax.random.split(key)
-    rng = _numpy_generator(data_key)
+    rng = numpy_generator(data_key)
     # (M, folds, N): each comparison shuffled on its own, each fold in turn put last.
     orders = np.stack([rng.permutation(n) for _ in range(len(x))])
     orders = np.stack([np.roll(orders, i * n_test, axis=1) for i in range(n_folds)], axis=1)
@@ -103,7 +104,7 @@ def c2st_test(key, p, q, false_alarm=1e-3, max_epochs=MAX_EPOCHS):
 
     p, q = _draws(p, q, (2,))
     data_key, fit_key = jax.random.split(key)
-    rng = _numpy_generator(data_key)
+    rng = numpy_generator(data_key)
     p, q = rng.permutation(p), rng.permutation(q)
     half = len(p) // 2
     if half < 1:
@@ -150,10 +151,6 @@ def _labelled(p, q, scale=None):
     mean, scale = scale or _scale(p)
     x = ((np.concatenate([p, q], 1) - mean) / scale).astype(np.float32)
     return x, np.repeat(np.array([0.0, 1.0], np.float32), p.shape[1])
-
-
-def _numpy_generator(key):
-    return np.random.default_rng(np.asarray(jax.random.bits(key, (4,), jnp.uint32)))
 
 
 _logits = jax.jit(jax.vmap(logits))

@@ -3,7 +3,7 @@
 import numpy as np
 
 # Okabe & Ito's palette: told apart by colour-blind readers and in grey.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _LEVELS = (0.95, 0.68)
 
 
@@ -74,7 +74,7 @@ def corner(
                 axis.set_axis_off()
                 continue
             for order, sample in enumerate(samples.values()):
-                colour = _COLOURS[order % len(_COLOURS)]
+                colour = COLOURS[order % len(COLOURS)]
                 if row == column and x in sample:
                     _histogram(axis, sample[x], limits[x], bins, colour, fill=order == 0)
                 elif x in sample and y in sample:
@@ -181,7 +181,7 @@ def _mark(axis, truth, reference, transform, x, y, offset):
         if x in published:
             value, error = published[x]
             ends = mapped(x, value - error), mapped(x, value + error)
-            colour = _COLOURS[(offset + i) % len(_COLOURS)]
+            colour = COLOURS[(offset + i) % len(COLOURS)]
             axis.axvspan(*ends, color=colour, alpha=0.18, lw=0)
             axis.axvline(mapped(x, value), color=colour, lw=1.0, ls="--")
 
@@ -214,14 +214,14 @@ def _legend(figure, samples, truth, reference):
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(facecolor=_COLOURS[i % 6], alpha=0.6, label=name)
+        Patch(facecolor=COLOURS[i % 6], alpha=0.6, label=name)
         if i == 0
-        else Line2D([], [], color=_COLOURS[i % 6], label=name)
+        else Line2D([], [], color=COLOURS[i % 6], label=name)
         for i, name in enumerate(samples)
     ]
     if truth:
         handles.append(Line2D([], [], color="black", ls=":", label="truth"))
     for i, name in enumerate(reference or {}):
-        colour = _COLOURS[(len(samples) + i) % 6]
+        colour = COLOURS[(len(samples) + i) % 6]
         handles.append(Patch(facecolor=colour, alpha=0.4, label=name))
     figure.legend(handles=handles, loc="upper right", frameon=False, fontsize=10)

@@ -14,7 +14,7 @@ from ..core import checkpoint as checkpoints
 from ..nn import AbstractConditionalDensity, Standardiser
 from ..train import fit
 from .embedding import build_embedding, check_embedding
-from .reach import Reach, describe, describe_all
+from .reach import Reach, describe, describe_all, describe_observations
 
 
 class PosteriorNetwork(eqx.Module):
@@ -67,6 +67,15 @@ class PosteriorEstimator(eqx.Module):
         """log q(params | observation): a scalar, -inf outside the prior; for vmap over pairs."""
         x = self.x_scale(observation)
         return _log_prob(self, params, self._contexts(x))
+
+    def describe(self, observations):
+        """Vectors (N, F) that stand for observations, what the network sees in them included.
+
+        For `misspecification_test` and `local_c2st_test`, and `mmd_test` of two sets of data.
+        """
+        return describe_observations(
+            self.x_scale, self.network.embedding, self.members, observations
+        )
 
     def save(self, directory):
         """Write arrays and JSON, never code; `load` reads them."""

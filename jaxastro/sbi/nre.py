@@ -11,7 +11,7 @@ from ..nn import LinearGaussian, RatioClassifier, Standardiser
 from ..train import fit
 from .embedding import build_embedding, check_embedding
 from .estimator import standardise, warn_of_misfit
-from .reach import Reach, describe_all
+from .reach import Reach, describe_all, describe_observations
 
 N_CONTRAST = 5
 BALANCE = 100.0
@@ -42,6 +42,10 @@ class LearnedRatio(AbstractTractableSimulator):
         u = self.u_scale(self.prior.to_unconstrained(params))
         value = self.network.log_ratio(u, self.x_scale(observation))
         return value.astype(jnp.result_type(float))
+
+    def describe(self, observations):
+        """Vectors (N, F) that stand for observations, what the network sees in them included."""
+        return describe_observations(self.x_scale, self.network.embedding, None, observations)
 
     def validate_observation(self, observation):
         """ValueError for another shape; `MisspecifiedWarning` beyond what was simulated."""

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.distance import whitening
 from ..core.masked import is_masked, zero_padding
 from ..nn.embedding import Flatten, as_vector
 
@@ -38,12 +39,8 @@ class Reach(eqx.Module):
     def fit(cls, one, vectors):
         """From one observation as simulated, and the descriptions of all of them, (N, F)."""
         vectors = np.asarray(vectors, float)
-        n, mean = len(vectors), vectors.mean(0)
-        covariance = np.cov(vectors, rowvar=False).reshape(len(mean), len(mean))
-        value, vector = np.linalg.eigh(covariance)
-        # Directions without scatter (sums that are constant) would turn rounding into alarms.
-        kept = value > 1e-5 * max(value.max(), 1e-12)
-        whiten = (vector * np.where(kept, 1 / np.sqrt(np.where(kept, value, 1.0)), 0.0)).T
+        n = len(vectors)
+        mean, whiten = whitening(vectors)
         squares = np.sum(((vectors - mean) @ whiten.T) ** 2, axis=1) / (n - 1)
         # Sherman and Morrison's formula for the covariance without the point itself.
         without = np.maximum(1 - n / (n - 1) * squares, 1e-12)
@@ -118,6 +115,17 @@ def describe(embedding, members, x):
 def describe_all(embedding, members, x):
     """`describe` of a batch, (N, F)."""
     return jax.lax.map(lambda x: describe(embedding, members, x), x, batch_size=1000)
+
+
+def describe_observations(scale, embedding, members, observations):
+    """`describe_all` of observations as simulated, that are standardised first."""
+    x = jax.tree.map(jnp.asarray, zero_padding(observations))
+    return np.asarray(describe_all(embedding, members, _standardised(scale, x)), float)
+
+
+@eqx.filter_jit
+def _standardised(scale, x):
+    return jax.vmap(scale)(x)
 
 
 def _summary(leaf):

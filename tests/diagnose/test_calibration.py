@@ -38,6 +38,6 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match=r"leave 0\.\.9"):
         sbc_test({"x": np.array([10])}, 9)
     with pytest.raises(ValueError, match="cannot be resolved"):
-        sbc_test({"x": np.array([1])}, 9, false_alarm=1e-6)
+        sbc_test({"x": np.array([1])}, 9, false_alarm=1e-6, n_simulated=20_000)
     with pytest.raises(ValueError, match="give the same"):
         sbc_ranks({"x": np.zeros(1)}, {"y": np.zeros((1, 2))})
