@@ -14,7 +14,7 @@ import numpy as np
 
 from .verdict import numpy_generator
 
-DENSITY, DISTANCE = "highest density", "distance"
+DENSITY, DISTANCE = "highest density", "reference distance"
 _BATCH = 50
 
 

@@ -49,7 +49,7 @@ def coverage(result):
 
     Returns a Matplotlib figure. Raises ValueError where the result holds neither.
     """
-    names = [name for name in ("highest density", "distance") if name in result.ranks]
+    names = [name for name in ("highest density", "reference distance") if name in result.ranks]
     if not names:
         raise ValueError(f"there are no regions in ranks of {list(result.ranks)}: `calibration`.")
     figure, axes = _figure(3.4, 3.2, 1, 1)
@@ -58,7 +58,7 @@ def coverage(result):
     width = result.band[names[0]] * np.sqrt(level * (1 - level))
     axis.fill_between(level, level - width, level + width, color=_BAND, lw=0)
     axis.plot([0, 1], [0, 1], color="k", lw=0.6)
-    labels = {"highest density": "highest density", "distance": "around a reference (TARP)"}
+    labels = {"highest density": "highest density", "reference distance": "around a reference (TARP)"}
     for name, colour in zip(names, COLOURS, strict=False):
         # Of n draws as many are denser (nearer) than the truth as the least region needs.
         inner = result.n_draws - result.ranks[name]
@@ -82,6 +82,7 @@ def null(verdict):
     colour = COLOURS[int(not verdict.ok)]
     axis.axvline(verdict.statistic, color=colour, lw=1.6, label=f"$p$ = {verdict.p_value:.2g}")
     axis.set(xlabel=verdict.name, yticks=[])
+    axis.locator_params(axis="x", nbins=5)
     axis.set_ylim(0, 1.35 * axis.get_ylim()[1])
     axis.legend(frameon=False, fontsize=8, ncols=2, loc="upper center")
     return figure
@@ -136,6 +137,8 @@ def predictive(result, grid=None, label="element of the observation"):
             axis.fill_between(grid[order], *edges, **style)
     axis.plot(grid, result.observed, "o", color="k", ms=3, label="data")
     axis.set_xlabel(label)
+    if size < 10:
+        axis.set_xticks(grid)
     axis.legend(frameon=False, fontsize=8)
     return figure
 

@@ -44,7 +44,7 @@ def test_calibration_of_the_exact_posterior(model, pairs):
         "theta[1]",
         "theta[2]",
         "highest density",
-        "distance",
+        "reference distance",
     ]
     with_fewer = calibration(KEY, Exact(model.prior), pairs, densities=False)
     assert "highest density" not in with_fewer.p_values
@@ -60,7 +60,7 @@ def test_only_distance_sees_a_posterior_that_ignores_the_data(model, pairs):
     result = calibration(KEY, Exact(model.prior, blind=True), pairs)
     least = result.false_alarm / len(result.p_values)
     rejected = [name for name, p in result.p_values.items() if p < least]
-    assert rejected == ["distance"]
+    assert rejected == ["reference distance"]
 
 
 def test_false_alarms_of_the_distance_ranks(model):
