@@ -6,7 +6,7 @@ from .autoregressive import (
     MaskedAutoregressive,
     masked_autoregressive_flow,
 )
-from .bijection import AbstractBijection, Chain
+from .bijection import AbstractBijection, Chain, Repeated
 from .classifier import RatioClassifier
 from .coupling import AffineCoupling, SplineCoupling
 from .denoiser import AbstractDenoiser, MLPDenoiser
@@ -59,6 +59,7 @@ __all__ = [
     "MixtureDensity",
     "Permutation",
     "RatioClassifier",
+    "Repeated",
     "ResidualEmbedding",
     "SeriesTransformer",
     "SetTransformer",

@@ -14,8 +14,8 @@ import numpy as np
 
 from .bijection import AbstractBijection, Chain, conditioner
 from .coupling import bounded_log_scale
-from .flow import Flow
-from .linear import LU, LinearGaussian, Permutation
+from .flow import flow_behind_regression
+from .linear import reversal_and_mixing
 from .spline import inverse_spline, n_spline_parameters, spline
 
 
@@ -181,8 +181,8 @@ def masked_autoregressive_flow(
     (2,)
     """
     elementwise = ElementwiseSpline(n_bins, bound) if spline else ElementwiseAffine()
-    layers = [LinearGaussian(dim, context_size, dtype=dtype)]
-    for k in jax.random.split(key, n_layers):
+
+    def layer(key):
         layer = MaskedAutoregressive(
             dim,
             context_size,
@@ -190,7 +190,8 @@ def masked_autoregressive_flow(
             hidden=hidden,
             depth=depth,
             dtype=dtype,
-            key=k,
+            key=key,
         )
-        layers += [layer, Permutation(np.arange(dim, dtype=np.int32)[::-1]), LU(dim, dtype=dtype)]
-    return Flow(Chain(tuple(layers)), dim)
+        return Chain((layer, *reversal_and_mixing(dim, dtype)))
+
+    return flow_behind_regression(dim, context_size, layer, n_layers, dtype, key)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .bijection import AbstractBijection, Chain
+from .bijection import AbstractBijection, Chain, Repeated
 from .coupling import AffineCoupling, SplineCoupling
 from .linear import LU, LinearGaussian
 
@@ -95,36 +95,42 @@ def spline_coupling_flow(
 
     Spline couplings alternate with LU matrices. As fast to sample as to evaluate: the default.
     """
-    layers = [LinearGaussian(dim, context_size, dtype=dtype)]
-    for k in jax.random.split(key, n_layers):
-        layers.append(
-            SplineCoupling(
-                dim,
-                context_size,
-                hidden=hidden,
-                depth=depth,
-                n_bins=n_bins,
-                bound=bound,
-                dtype=dtype,
-                key=k,
-            )
+
+    def layer(key):
+        coupling = SplineCoupling(
+            dim,
+            context_size,
+            hidden=hidden,
+            depth=depth,
+            n_bins=n_bins,
+            bound=bound,
+            dtype=dtype,
+            key=key,
         )
         # Rolling by the larger half lets every coordinate be transformed by the next layer.
-        layers.append(LU(dim, roll=dim - dim // 2, dtype=dtype))
-    return Flow(Chain(tuple(layers)), dim)
+        return Chain((coupling, LU(dim, roll=dim - dim // 2, dtype=dtype)))
+
+    return flow_behind_regression(dim, context_size, layer, n_layers, dtype, key)
 
 
 def affine_coupling_flow(
     dim, context_size, *, n_layers=6, hidden=50, depth=2, dtype=jnp.float32, key
 ):
     """RealNVP (Dinh et al. 2017) with LU matrices, behind a fitted linear-Gaussian layer."""
-    layers = [LinearGaussian(dim, context_size, dtype=dtype)]
-    for k in jax.random.split(key, n_layers):
-        layers.append(
-            AffineCoupling(dim, context_size, hidden=hidden, depth=depth, dtype=dtype, key=k)
+
+    def layer(key):
+        coupling = AffineCoupling(
+            dim, context_size, hidden=hidden, depth=depth, dtype=dtype, key=key
         )
-        layers.append(LU(dim, roll=dim - dim // 2, dtype=dtype))
-    return Flow(Chain(tuple(layers)), dim)
+        return Chain((coupling, LU(dim, roll=dim - dim // 2, dtype=dtype)))
+
+    return flow_behind_regression(dim, context_size, layer, n_layers, dtype, key)
+
+
+def flow_behind_regression(dim, context_size, layer, n_layers, dtype, key):
+    """The flow of `n_layers` times `layer(key)` behind a linear-Gaussian layer."""
+    start = LinearGaussian(dim, context_size, dtype=dtype)
+    return Flow(Chain((start, Repeated(layer, n_layers, key=key))), dim)
 
 
 def repeated(module, members):

@@ -109,3 +109,8 @@ class LinearGaussian(AbstractBijection):
 
     def _constants(self):
         return jax.lax.stop_gradient((self.whiten, self.colour, self.slope, self.offset))
+
+
+def reversal_and_mixing(dim, dtype):
+    """What stands between autoregressive layers: the coordinates turned round, and a matrix."""
+    return Permutation(np.arange(dim, dtype=np.int32)[::-1]), LU(dim, dtype=dtype)

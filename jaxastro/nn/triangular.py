@@ -11,8 +11,8 @@ import numpy as np
 
 from .bijection import AbstractBijection, Chain, conditioner
 from .coupling import bounded_log_scale
-from .flow import Flow
-from .linear import LU, LinearGaussian, Permutation
+from .flow import flow_behind_regression
+from .linear import reversal_and_mixing
 
 # Halvings that take a bracket to the last bit of float64; Newton's steps need about ten.
 _MAX_STEPS = 100
@@ -198,10 +198,11 @@ def block_neural_flow(
     >>> flow.sample(jax.random.key(1), jnp.zeros(1, jnp.float32)).shape
     (2,)
     """
-    layers = [LinearGaussian(dim, context_size, dtype=dtype)]
-    for k in jax.random.split(key, n_layers):
+
+    def layer(key):
         layer = BlockNeuralAutoregressive(
-            dim, context_size, width=width, depth=depth, hidden=hidden, dtype=dtype, key=k
+            dim, context_size, width=width, depth=depth, hidden=hidden, dtype=dtype, key=key
         )
-        layers += [layer, Permutation(np.arange(dim, dtype=np.int32)[::-1]), LU(dim, dtype=dtype)]
-    return Flow(Chain(tuple(layers)), dim)
+        return Chain((layer, *reversal_and_mixing(dim, dtype)))
+
+    return flow_behind_regression(dim, context_size, layer, n_layers, dtype, key)
