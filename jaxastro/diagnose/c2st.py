@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.host_random import generator
 from .perceptron import MAX_EPOCHS, logits, train
-from .verdict import numpy_generator
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def c2st(key, p, q, n_folds=5, max_epochs=MAX_EPOCHS):
     n = x.shape[1]
     n_test = n // n_folds
     data_key, fit_key = jax.random.split(key)
-    rng = numpy_generator(data_key)
+    rng = generator(data_key)
     # (M, folds, N): each comparison shuffled on its own, each fold in turn put last.
     orders = np.stack([rng.permutation(n) for _ in range(len(x))])
     orders = np.stack([np.roll(orders, i * n_test, axis=1) for i in range(n_folds)], axis=1)
@@ -104,7 +104,7 @@ def c2st_test(key, p, q, false_alarm=1e-3, max_epochs=MAX_EPOCHS):
 
     p, q = _draws(p, q, (2,))
     data_key, fit_key = jax.random.split(key)
-    rng = numpy_generator(data_key)
+    rng = generator(data_key)
     p, q = rng.permutation(p), rng.permutation(q)
     half = len(p) // 2
     if half < 1:

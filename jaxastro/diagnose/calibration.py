@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .verdict import numpy_generator
+from ..core.host_random import generator
 
 DENSITY, DISTANCE = "highest density", "reference distance"
 _BATCH = 50
@@ -188,7 +188,7 @@ def linear_predictions(key, u, observations, n_components=20):
     if x.shape[1] > size:
         x = x @ np.linalg.svd(x, full_matrices=False)[2][:size].T
     x = np.concatenate([x, np.ones((n, 1))], axis=1)
-    order = numpy_generator(key).permutation(n)
+    order = generator(key).permutation(n)
     predicted = np.empty_like(u)
     for here, there in ((order[::2], order[1::2]), (order[1::2], order[::2])):
         predicted[here] = x[here] @ np.linalg.lstsq(x[there], u[there], rcond=None)[0]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 import jax
 import numpy as np
 
+from ..core.host_random import generator
 from .calibration import posterior_draws
-from .verdict import Verdict, check_resolved, exceedance, numpy_generator
+from .verdict import Verdict, check_resolved, exceedance
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def held_out_log_prob(
     values = np.concatenate([own[:, None], of_draws], axis=1).astype(float)
     if np.any(np.isnan(values)):
         raise ValueError(f"the estimator gave {int(np.isnan(values).sum())} log densities of NaN.")
-    rng = numpy_generator(test_key)
+    rng = generator(test_key)
     rows = np.arange(len(values))
     picks = (rng.integers(0, values.shape[1], len(values)) for _ in range(n_resampled))
     null = np.array([values[rows, pick].mean() for pick in picks])

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.host_random import generator
 from .calibration import posterior_draws
 from .perceptron import logits, train
-from .verdict import Verdict, check_resolved, exceedance, numpy_generator
+from .verdict import Verdict, check_resolved, exceedance
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def local_c2st_test(
     """
     check_resolved(false_alarm, n_null, "n_null")
     draw_key, order_key, fit_key, at_key = jax.random.split(key, 4)
-    rng = numpy_generator(order_key)
+    rng = generator(order_key)
     _, drawn, _, _ = posterior_draws(draw_key, estimator, simulations, 1, densities=False)
     truth, drawn = np.asarray(simulations.u, float), np.asarray(drawn[:, 0], float)
     x = np.asarray(estimator.describe(simulations.observations), float)

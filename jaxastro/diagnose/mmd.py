@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .verdict import Verdict, check_resolved, exceedance, numpy_generator
+from ..core.host_random import generator
+from .verdict import Verdict, check_resolved, exceedance
 
 
 def mmd_test(key, p, q, *, false_alarm=1e-3, n_permutations=4999, n_max=2000):
@@ -33,7 +34,7 @@ def mmd_test(key, p, q, *, false_alarm=1e-3, n_permutations=4999, n_max=2000):
     for name, draws in (("p", p), ("q", q)):
         if not np.all(np.isfinite(draws)):
             raise ValueError(f"{name} holds {np.sum(~np.isfinite(draws))} non-finite values.")
-    rng = numpy_generator(key)
+    rng = generator(key)
     p, q = (draws[rng.permutation(len(draws))[:n_max]] for draws in (p, q))
     x = np.concatenate([p, q])
     scale = x.std(0)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..core.host_random import generator
+
 # MLPClassifier's defaults, on which the SBI benchmark's figures rest (Lueckmann et al. 2021).
 BATCH, RATE, ALPHA, TOLERANCE, PATIENCE, MAX_EPOCHS = 200, 1e-3, 1e-4, 1e-4, 10, 10_000
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -44,7 +46,7 @@ def train(key, x, y, max_epochs=MAX_EPOCHS):
     start_key, order_key = jax.random.split(key)
     state = jax.vmap(functools.partial(_start, dim))(jax.random.split(start_key, members))
     # Shuffled by NumPy: JAX sorts, which on a CPU takes longer than the epoch.
-    rng = np.random.default_rng(np.asarray(jax.random.bits(order_key, (4,), jnp.uint32)))
+    rng = generator(order_key)
     epochs = np.zeros(members, int)
     if jax.default_backend() == "cpu":
         parts = [jax.tree.map(lambda a, i=i: a[i], state) for i in range(members)]

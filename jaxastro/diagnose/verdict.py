@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 
@@ -54,8 +52,3 @@ def check_resolved(false_alarm, n, argument):
             f"false_alarm={false_alarm} cannot be resolved with {argument}={n}; give at least "
             f"{int(np.floor(1 / false_alarm))}."
         )
-
-
-def numpy_generator(key):
-    """A NumPy generator seeded by a typed JAX key."""
-    return np.random.default_rng(np.asarray(jax.random.bits(key, (4,), jnp.uint32)))

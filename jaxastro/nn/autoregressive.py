@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .bijection import AbstractBijection, Chain, conditioner
+from .bijection import AbstractBijection, Chain
 from .coupling import bounded_log_scale
 from .flow import flow_behind_regression
 from .linear import reversal_and_mixing
+from .perceptron import Perceptron, smooth_ramp
 from .spline import inverse_spline, n_spline_parameters, spline
 
 
@@ -89,7 +90,7 @@ class MaskedAutoregressive(AbstractBijection):
     True
     """
 
-    network: eqx.nn.MLP
+    network: Perceptron
     elementwise: AbstractElementwise
     dim: int = eqx.field(static=True)
     context_size: int = eqx.field(static=True)
@@ -108,7 +109,9 @@ class MaskedAutoregressive(AbstractBijection):
         self.dim, self.context_size = dim, context_size
         self.elementwise = ElementwiseSpline() if elementwise is None else elementwise
         out = dim * self.elementwise.n_parameters
-        self.network = conditioner(key, dim + context_size, hidden, depth, out, dtype)
+        self.network = Perceptron(
+            dim + context_size, out, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=key
+        )
 
     def forward(self, x, context):
         return self.elementwise.forward(x, self._parameters(x, context))
@@ -127,20 +130,18 @@ class MaskedAutoregressive(AbstractBijection):
         return self.elementwise.inverse(z, raw)
 
     def _parameters(self, x, context):
-        layers, n = self.network.layers, self.elementwise.n_parameters
-        hidden = self.network.width_size
+        weights, biases = self.network.weights, self.network.biases
+        n = self.elementwise.n_parameters
         h = jnp.concatenate([x, context])
-        masks = _masks(self.dim, self.context_size, hidden, len(layers) - 1, n)
-        for layer, mask in zip(layers, masks, strict=True):
-            if layer is not layers[0]:
-                h = jax.nn.silu(h)
-            h = jnp.where(mask, layer.weight, 0) @ h + layer.bias
+        masks = _masks(self.dim, self.context_size, len(biases[0]), len(biases) - 1, n)
+        for k, (weight, bias, mask) in enumerate(zip(weights, biases, masks, strict=True)):
+            h = (h if k == 0 else smooth_ramp(h)) @ jnp.where(mask, weight, 0) + bias
         return h.reshape(self.dim, n)
 
 
 @functools.cache
 def _masks(dim, context_size, hidden, depth, n_parameters):
-    """Which weight of each layer may be non-zero: a tuple of bool arrays (out, in).
+    """Which weight of each layer may be non-zero: a tuple of bool arrays (in, out).
 
     Coordinates have the degrees 1 to D, the context 0. A hidden unit of degree k sees units of
     degrees up to k, an output of degree k those below k.
@@ -148,9 +149,9 @@ def _masks(dim, context_size, hidden, depth, n_parameters):
     lowest = 0 if context_size or dim == 1 else 1
     degrees = [np.concatenate([np.arange(1, dim + 1), np.zeros(context_size, int)])]
     degrees += [lowest + np.arange(hidden) % (dim - lowest)] * depth
-    masks = [above[:, None] >= below[None] for below, above in itertools.pairwise(degrees)]
+    masks = [below[:, None] <= above[None] for below, above in itertools.pairwise(degrees)]
     last = np.repeat(np.arange(1, dim + 1), n_parameters)
-    return (*masks, last[:, None] > degrees[-1][None])
+    return (*masks, degrees[-1][:, None] < last[None])
 
 
 def _row(array, i):

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ..core.host_random import split, stack
+
 Vector = Float[Array, " D"]
 Context = Float[Array, " C"]
 
@@ -68,7 +70,7 @@ class Repeated(AbstractBijection):
 
     def __init__(self, make, n, *, key):
         """`make(key)` gives one bijection; n of them, their arrays stacked along axis 0."""
-        self.layers = eqx.filter_vmap(make)(jax.random.split(key, n))
+        self.layers = stack_modules([make(k) for k in split(key, n)])
 
     def forward(self, x, context):
         return self._scan(lambda layer, x: layer.forward(x, context), x, reverse=False)
@@ -87,9 +89,7 @@ class Repeated(AbstractBijection):
         return jax.lax.scan(step, (x, jnp.zeros((), x.dtype)), arrays, reverse=reverse)[0]
 
 
-def conditioner(key, in_size, hidden, depth, out_size, dtype):
-    """A perceptron whose last layer starts near zero, so that the flow starts near its identity."""
-    mlp = eqx.nn.MLP(in_size, out_size, hidden, depth, jax.nn.silu, dtype=dtype, key=key)
-    last = mlp.layers[-1]
-    scaled = (0.1 * last.weight, jnp.zeros_like(last.bias))
-    return eqx.tree_at(lambda m: (m.layers[-1].weight, m.layers[-1].bias), mlp, scaled)
+def stack_modules(modules):
+    """Modules of one form as one, each array stacked along a new first axis."""
+    arrays = [eqx.filter(module, eqx.is_array) for module in modules]
+    return eqx.combine(stack(arrays), modules[0])

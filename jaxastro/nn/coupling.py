@@ -1,9 +1,11 @@
 """Coupling layers: half of a vector is transformed, given the other half and the context."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
-from .bijection import AbstractBijection, conditioner
+from .bijection import AbstractBijection
+from .perceptron import Perceptron
 from .spline import inverse_spline, n_spline_parameters, spline
 
 
@@ -22,7 +24,7 @@ class SplineCoupling(AbstractBijection):
     True
     """
 
-    network: eqx.nn.MLP
+    network: Perceptron
     dim: int = eqx.field(static=True)
     n_bins: int = eqx.field(static=True)
     bound: float = eqx.field(static=True)
@@ -42,7 +44,9 @@ class SplineCoupling(AbstractBijection):
         self.dim, self.n_bins, self.bound = dim, n_bins, bound
         kept = dim // 2
         out = (dim - kept) * n_spline_parameters(n_bins)
-        self.network = conditioner(key, kept + context_size, hidden, depth, out, dtype)
+        self.network = Perceptron(
+            kept + context_size, out, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=key
+        )
 
     def forward(self, x, context):
         return self._apply(spline, x, context)
@@ -52,10 +56,18 @@ class SplineCoupling(AbstractBijection):
 
     def _apply(self, function, x, context):
         kept = self.dim // 2
-        raw = self.network(jnp.concatenate([x[:kept], context]))
+        raw = self.network(x[:kept], context)
         raw = raw.reshape(self.dim - kept, n_spline_parameters(self.n_bins))
-        y, log_det = function(x[kept:], raw, self.bound)
+        y, log_det = _remade(function)(x[kept:], raw, self.bound)
         return jnp.concatenate([x[:kept], y]), log_det
+
+
+def _remade(function):
+    """A spline that keeps nothing for the reverse pass but its arguments.
+
+    In a loop over layers each number kept is an array written to memory and a program to compile.
+    """
+    return jax.checkpoint(function, prevent_cse=False, static_argnums=(2,))
 
 
 class AffineCoupling(AbstractBijection):
@@ -65,14 +77,16 @@ class AffineCoupling(AbstractBijection):
     The log-scale is bounded, :math:`|s| < 3`, so that no data point can blow up a step.
     """
 
-    network: eqx.nn.MLP
+    network: Perceptron
     dim: int = eqx.field(static=True)
 
     def __init__(self, dim, context_size, *, hidden=50, depth=2, dtype=jnp.float32, key):
         self.dim = dim
         kept = dim // 2
         size = 2 * (dim - kept)
-        self.network = conditioner(key, kept + context_size, hidden, depth, size, dtype)
+        self.network = Perceptron(
+            kept + context_size, size, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=key
+        )
 
     def forward(self, x, context):
         mean, log_scale = self._parameters(x, context)
@@ -87,7 +101,7 @@ class AffineCoupling(AbstractBijection):
         return jnp.concatenate([z[:kept], x]), jnp.sum(log_scale)
 
     def _parameters(self, x, context):
-        raw = self.network(jnp.concatenate([x[: self.dim // 2], context]))
+        raw = self.network(x[: self.dim // 2], context)
         mean, log_scale = jnp.split(raw, 2)
         return mean, bounded_log_scale(log_scale)
 

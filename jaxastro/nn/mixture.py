@@ -6,10 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .bijection import conditioner
 from .coupling import bounded_log_scale
 from .flow import AbstractConditionalDensity, repeated
 from .linear import LinearGaussian
+from .perceptron import Perceptron
 
 
 class MixtureDensity(AbstractConditionalDensity):
@@ -29,7 +29,7 @@ class MixtureDensity(AbstractConditionalDensity):
     """
 
     start: LinearGaussian
-    network: eqx.nn.MLP
+    network: Perceptron
     dim: int = eqx.field(static=True)
     n_components: int = eqx.field(static=True)
 
@@ -48,13 +48,15 @@ class MixtureDensity(AbstractConditionalDensity):
         self.start = LinearGaussian(dim, context_size, dtype=dtype)
         network_key, mean_key = jax.random.split(key)
         out = n_components * (1 + dim + dim * dim)
-        network = conditioner(network_key, context_size, hidden, depth, out, dtype)
+        network = Perceptron(
+            context_size, out, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=network_key
+        )
         # Components that begin at one place would stay together.
         means = jax.random.normal(mean_key, (n_components * dim,), dtype)
         self.network = eqx.tree_at(
-            lambda m: m.layers[-1].bias,
+            lambda m: m.biases[-1],
             network,
-            network.layers[-1].bias.at[n_components : n_components * (1 + dim)].set(means),
+            network.biases[-1].at[n_components : n_components * (1 + dim)].set(means),
         )
 
     def log_prob(self, x, context):

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .bijection import AbstractBijection, Chain, conditioner
+from .bijection import AbstractBijection, Chain
 from .coupling import bounded_log_scale
 from .flow import flow_behind_regression
 from .linear import reversal_and_mixing
+from .perceptron import Perceptron
 
 # Halvings that take a bracket to the last bit of float64; Newton's steps need about ten.
 _MAX_STEPS = 100
@@ -49,7 +50,7 @@ class BlockNeuralAutoregressive(AbstractBijection):
     log_positive: tuple
     mixing: tuple
     biases: tuple
-    network: eqx.nn.MLP
+    network: Perceptron
     dim: int = eqx.field(static=True)
 
     def __init__(self, dim, context_size, *, width=8, depth=2, hidden=50, dtype=jnp.float32, key):
@@ -57,7 +58,15 @@ class BlockNeuralAutoregressive(AbstractBijection):
             raise ValueError(f"depth={depth}; a block-neural layer needs at least 1 hidden layer.")
         self.dim = dim
         context_key, *keys = jax.random.split(key, depth + 2)
-        self.network = conditioner(context_key, context_size, hidden, 1, dim * (width + 1), dtype)
+        self.network = Perceptron(
+            context_size,
+            dim * (width + 1),
+            hidden=hidden,
+            depth=1,
+            last=0.1,
+            dtype=dtype,
+            key=context_key,
+        )
         sizes = [1, *[width] * depth, 1]
         positive, mixing, biases = [], [], []
         for k, (below, above) in enumerate(itertools.pairwise(sizes)):

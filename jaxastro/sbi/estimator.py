@@ -11,7 +11,9 @@ import numpy as np
 
 from ..core import AbstractPosterior, Prior, SamplePosterior
 from ..core import checkpoint as checkpoints
+from ..core.host_random import split
 from ..nn import AbstractConditionalDensity, Standardiser
+from ..nn.bijection import stack_modules
 from ..train import fit
 from .embedding import build_embedding, check_embedding
 from .reach import Reach, describe, describe_all, describe_observations
@@ -145,7 +147,7 @@ def train_posterior(key, simulations, method, loss, density, embedding, members,
     `(network, (u, x), key) -> scalar` on standardised pairs.
     """
     prior, dtype = simulations.prior, jnp.float32
-    build_key, fit_key = jax.random.split(key)
+    build_key, fit_key = split(key, 2)
     one = jax.tree.map(lambda a: a[0], simulations.observations)
     made = build_embedding(embedding, build_key, one)
     u_scale = Standardiser.fit(simulations.u, dtype=dtype)
@@ -155,7 +157,7 @@ def train_posterior(key, simulations, method, loss, density, embedding, members,
     u, x = standardise(u_scale, x_scale, simulations)
 
     def build(key):
-        embedding_key, density_key = jax.random.split(key)
+        embedding_key, density_key = split(key, 2)
         embed = build_embedding(embedding, embedding_key, one)
         made = density(prior.dim, embed.out_size, key=density_key)
         return PosteriorNetwork(embed, made)
@@ -170,7 +172,7 @@ def train_posterior(key, simulations, method, loss, density, embedding, members,
     if members is None:
         network = eqx.tree_at(lambda n: n.density, network, start)
     else:
-        network = eqx.filter_vmap(build)(jax.random.split(build_key, members))
+        network = stack_modules([build(k) for k in split(build_key, members)])
         network = eqx.tree_at(
             lambda n: n.density, network, start.shared_start(network.density, members)
         )

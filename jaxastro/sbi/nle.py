@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import AbstractTractableSimulator, Prior
+from ..core.host_random import split
 from ..nn import AbstractConditionalDensity, Standardiser, as_vector, spline_coupling_flow
 from ..train import fit
 from .estimator import standardise
@@ -76,7 +77,7 @@ def nle(key, simulations, *, density=spline_coupling_flow, **training):
             f"observations hold {len(leaves)} arrays; a likelihood is learnt of one array: "
             "summarise or concatenate them."
         )
-    build_key, fit_key = jax.random.split(key)
+    build_key, fit_key = split(key, 2)
     u_scale, x_scale = Standardiser.fit(simulations.u), Standardiser.fit(simulations.observations)
     u, x = standardise(u_scale, x_scale, simulations)
     shape = leaves[0].shape[1:]

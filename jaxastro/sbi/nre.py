@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ..core import AbstractTractableSimulator, Prior
+from ..core.host_random import split
 from ..nn import LinearGaussian, RatioClassifier, Standardiser
 from ..train import fit
 from .embedding import build_embedding, check_embedding
@@ -155,7 +156,7 @@ def nre(
     Returns:
         (LearnedRatio, Fitted or None).
     """
-    embedding_key, classifier_key, fit_key = jax.random.split(key, 3)
+    embedding_key, classifier_key, fit_key = split(key, 3)
     one = jax.tree.map(lambda a: a[0], simulations.observations)
     embed = build_embedding(embedding, embedding_key, one)
     u_scale = Standardiser.fit(simulations.u)

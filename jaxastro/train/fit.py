@@ -1,10 +1,10 @@
 """The one training loop: whole epochs in one program, best weights kept, resumable exactly."""
 
-import functools
 import hashlib
 import sys
 import time
 import warnings
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,9 +14,13 @@ import numpy as np
 import optax
 
 from ..core import checkpoint as checkpoints
+from ..core.host_random import generator, key_data
 from ..core.interrupt import Interrupted, stop_requests
-from .epoch import Settings, State, length, one_epoch, start
+from .epoch import Program, Settings, State, length, n_batches, one_epoch, start, unravelled
 from .partition import trainable_leaves
+
+# Which stream of random numbers splits the data: no epoch has this number.
+_SPLIT = 2**31
 
 
 class Fitted(NamedTuple):
@@ -66,7 +70,7 @@ def fit(
     with the best weights.
 
     Args:
-        key: typed PRNG key; epoch i uses `fold_in(key, i)`.
+        key: typed PRNG key; epoch i takes its random numbers from the key and i alone.
         network: an Equinox module; modules whose class sets `trainable = False` stay constant.
         loss: a function `(network, batch, key) -> scalar`, defined once (not in a loop: each new
             function compiles anew).
@@ -80,7 +84,8 @@ def fit(
             is judged on the held-out data, kept and returned: it has less noise than the weights
             and allows high rates (Polyak & Juditsky 1992). 0 for the weights themselves.
         clip: largest global norm of a gradient.
-        optimiser: an Optax transformation without its rate, instead of clipped Adam.
+        optimiser: an Optax transformation without its rate, instead of clipped Adam; it gets the
+            gradient as a tree in the form of the network.
         checkpoint: a directory; an earlier unfinished training of the same data and settings found
             there goes on exactly as if never stopped. Saved each `every` epochs and on Ctrl-C.
         progress: True for a line on standard error, or a function of (epoch, loss, held-out loss).
@@ -92,7 +97,7 @@ def fit(
     """
     began = time.monotonic()
     n = _check_data(data, batch_size)
-    train, held = _split(jax.random.fold_in(key, 2**31 - 1), data, held_out, n)
+    train, held = _split(generator(key, _SPLIT), data, held_out, n)
     n_train, n_held = length(train), length(held)
     settings = Settings(
         min(batch_size, n_train),
@@ -102,12 +107,22 @@ def fit(
         float(min_improvement),
         float(average),
     )
-    optimiser = _clipped_adam(float(clip)) if optimiser is None else optimiser
     schedule = learning_rate if callable(learning_rate) else _constant(float(learning_rate))
-
     params, static = eqx.partition(network, trainable_leaves(network))
     frozen, static = eqx.partition(static, eqx.is_array)
-    state = start(params, optimiser, members)
+    program = Program(
+        template=jax.tree.map(partial(_form, members), params),
+        static=static,
+        settings=settings,
+        loss=loss,
+        schedule=schedule,
+        warmup_steps=warmup_steps,
+        optimiser=_clipped_adam(float(clip)) if optimiser is None else optimiser,
+        flat=optimiser is None,
+        members=members,
+        impl=str(jax.random.key_impl(key)),
+    )
+    state = start(program, params)
     identity = {
         "n_train": n_train,
         "n_held": n_held,
@@ -124,24 +139,17 @@ def fit(
         if checkpoint is not None:
             checkpoints.save(checkpoint, state._asdict(), {**identity, "history": history})
 
+    n_keys = sum(n_batches(n_train, n_held, settings.batch_size))
+    axis = () if members is None else (members,)
     with stop_requests() as requested:
         for epoch in range(len(history), max_epochs):
             if history and bool(np.all(state.done)):
                 break
-            state, losses = one_epoch(
-                state,
-                frozen,
-                static,
-                train,
-                held,
-                jax.random.fold_in(key, epoch),
-                members,
-                settings,
-                schedule,
-                warmup_steps,
-                loss,
-                optimiser,
-            )
+            rng = generator(key, epoch)
+            rows = np.broadcast_to(np.arange(n_train, dtype=np.int32), (*axis, n_train))
+            order = rng.permuted(rows, axis=-1)
+            keys = key_data(rng, key, (*axis, n_keys))
+            state, losses = one_epoch(program, state, frozen, train, held, order, keys)
             history.append([np.asarray(value, float).tolist() for value in losses])
             _report(progress, epoch, history[-1])
             if epoch == 0 and not np.all(np.isfinite(state.best)):
@@ -166,7 +174,7 @@ def fit(
         )
     if progress is True:
         print(file=sys.stderr)
-    trained = eqx.combine(state.best_params, frozen, static)
+    trained = eqx.combine(unravelled(program, state.best_params), frozen, static)
     curves = np.asarray(history, float)
     stopped = "nan" if diverged else "plateau" if bool(np.all(state.done)) else "max_epochs"
     return Fitted(
@@ -203,18 +211,24 @@ def _check_data(data, batch_size):
     return n
 
 
-def _split(key, data, held_out, n):
+def _split(rng, data, held_out, n):
     if not isinstance(held_out, int | float):
         return data, held_out
     if not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out}; it must lie between 0 and 1.")
-    order = np.asarray(jax.random.permutation(key, n))
+    order = rng.permutation(n)
     n_held = max(1, round(n * held_out))
 
     def take(index):
         return jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[index]), data)
 
     return take(order[n_held:]), take(order[:n_held])
+
+
+def _form(members, leaf):
+    """Shape and type of a leaf of one member."""
+    shape = leaf.shape if members is None else leaf.shape[1:]
+    return jax.ShapeDtypeStruct(shape, leaf.dtype)
 
 
 def _digest(tree):
@@ -224,13 +238,13 @@ def _digest(tree):
     return total.hexdigest()
 
 
-@functools.cache
+@cache
 def _clipped_adam(clip):
     # One object for one number: the compiled epoch is found again by the optimiser's identity.
     return optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_adam())
 
 
-@functools.cache
+@cache
 def _constant(rate):
     return lambda step: rate
 

@@ -16,7 +16,8 @@ def filled(make, seed=0, scale=0.3):
 
     def noise(leaf):
         if jnp.issubdtype(leaf.dtype, jnp.integer):
-            return jnp.arange(leaf.size, dtype=leaf.dtype)[::-1]
+            reversal = jnp.arange(leaf.shape[-1], dtype=leaf.dtype)[::-1]
+            return jnp.broadcast_to(reversal, leaf.shape)
         return jnp.asarray(scale * rng.normal(size=leaf.shape), leaf.dtype)
 
     arrays, static = eqx.partition(

@@ -18,6 +18,7 @@ from jaxastro.nn import (
     LinearGaussian,
     MaskedAutoregressive,
     Permutation,
+    Repeated,
     SplineCoupling,
 )
 from jaxastro.nn.spline import MIN_BIN, inverse_spline, n_spline_parameters, spline
@@ -54,6 +55,9 @@ LEARNT = {
     ),
     "spline autoregressive": functools.partial(
         MaskedAutoregressive, elementwise=ElementwiseSpline(n_bins=5), hidden=8, **KEY
+    ),
+    "repeated": lambda dim, size, *, dtype: Repeated(
+        lambda key: LEARNT["spline coupling"](dim, size, dtype=dtype), 3, **KEY
     ),
     "block neural": functools.partial(BlockNeuralAutoregressive, width=4, hidden=8, **KEY),
 }

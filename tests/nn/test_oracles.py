@@ -20,6 +20,7 @@ from jaxastro.nn import (
 )
 from jaxastro.nn.autoregressive import AbstractElementwise
 from jaxastro.nn.coupling import bounded_log_scale
+from jaxastro.nn.perceptron import smooth_ramp
 from jaxastro.nn.spline import MIN_BIN, MIN_SLOPE, inverse_spline, n_spline_parameters, spline
 from tests.nn.perturb import filled
 
@@ -130,7 +131,7 @@ def test_affine_coupling_against_distrax(distrax):
     x, c = numbers(DIM), numbers(C, seed=1)
 
     def conditioner(kept):
-        mean, log_scale = jnp.split(ours.network(jnp.concatenate([kept, c])), 2)
+        mean, log_scale = jnp.split(ours.network(kept, c), 2)
         return mean, bounded_log_scale(log_scale)
 
     with relaxed():
@@ -205,7 +206,7 @@ def test_masked_autoregressive_with_copied_weights_against_flowjax(flowjax, elem
             cond_dim=size or None,
             nn_width=10,
             nn_depth=2,
-            nn_activation=jax.nn.silu,
+            nn_activation=smooth_ramp,
         )
 
     def weights(mlp):
@@ -222,8 +223,8 @@ def test_masked_autoregressive_with_copied_weights_against_flowjax(flowjax, elem
         zeros = jnp.zeros_like(rows[:, :1])
         return jnp.concatenate([rows[:, : 2 * n], zeros, rows[:, 2 * n :], zeros], axis=1)
 
-    *inner_weights, last_weight = weights(ours.network)
-    *inner_biases, last_bias = biases(ours.network)
+    *inner_weights, last_weight = (weight.T for weight in ours.network.weights)
+    *inner_biases, last_bias = ours.network.biases
     if not affine:
         last_weight = padded(last_weight).reshape(-1, 10)
         last_bias = padded(last_bias).reshape(-1)
