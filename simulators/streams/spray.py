@@ -29,6 +29,7 @@ from simulators.streams.integrate import (
 )
 from simulators.streams.latents import Latents, release_times
 from simulators.streams.potentials import AbstractPotential
+from simulators.streams.potentials.tide import tidal_acc
 from simulators.streams.release import AbstractRelease, Chen2024, release
 from simulators.streams.units import as_float
 
@@ -140,11 +141,11 @@ def spray(
     released = release(convention, host, *path.at(times), times, mass_at(times), normals, arm)
 
     def pull(x, y, z, t, place):
-        acc = host.acc(x, y, z, t)
+        acc = tidal_acc(host, x, y, z, t)
         if satellite is None:
             return acc
         offset = tuple(c - p for c, p in zip((x, y, z), place, strict=True))
-        own = satellite.acc(*offset, t)
+        own = tidal_acc(satellite, *offset, t)
         return tuple(a + share(t) * p for a, p in zip(acc, own, strict=True))
 
     def force(x, y, z, t):
@@ -196,10 +197,12 @@ def _march_all(force, state: Sums, entry, h, ks, chunk):
     def split(a):
         return jnp.moveaxis(a[..., padded].reshape(*a.shape[:-1], n_chunks, chunk), -2, 0)
 
-    # The reverse pass keeps the state at the start of every piece, and of one piece at a time the
-    # positions: together about twice the square root of what either alone would take.
+    # The reverse pass keeps the states of all chunks at the start of every piece, and of one chunk
+    # and piece at a time the positions of all steps. The sum is least for this number of pieces.
     n_segments = ks[1].shape[0]
-    size = math.isqrt(n_segments - 1) + 1
+    rows = sum(leaf[..., 0].size for leaf in jax.tree.leaves(state))
+    n_pieces = max(1, round(math.sqrt(n_segments * 3 * SEGMENT / (rows * n_chunks))))
+    size = -(-n_segments // n_pieces)
     n_pieces = -(-n_segments // size)
     numbers = jnp.arange(1, n_pieces * size + 1)
 
@@ -231,9 +234,7 @@ def _march_all(force, state: Sums, entry, h, ks, chunk):
         state, _ = jax.lax.scan(piece, fresh, pieces)
         return finish(_select(entry == n_segments + 1, fresh, state), h)
 
-    # With several chunks the reverse pass keeps the states of one at a time, and makes them anew.
-    run = jax.checkpoint(one_chunk) if n_chunks > 1 else one_chunk
-    x, v = jax.lax.map(run, (jax.tree.map(split, state), split(entry)))
+    x, v = jax.lax.map(one_chunk, (jax.tree.map(split, state), split(entry)))
     place = jnp.argsort(order)
 
     def join(a):

@@ -264,6 +264,11 @@ class Composite(AbstractPotential):
             ax, ay, az = ax + bx, ay + by, az + bz
         return ax, ay, az
 
+    def tidal(self, x, y, z, t):
+        """Sum of the parts' Hessians."""
+        parts = [part.tidal(x, y, z, t) for part in self.parts]
+        return tuple(sum(entries[1:], entries[0]) for entries in zip(*parts, strict=True))
+
     def rho(self, x, y, z, t):
         """Sum of the parts' densities."""
         total = self.parts[0].rho(x, y, z, t)

@@ -44,6 +44,11 @@ class MiyamotoNagai(AbstractPotential):
         m, a, b = cast(x, self.m, self.a, self.b)
         return physics.miyamoto_nagai_acc(x, y, z, G * m, a, b)
 
+    def tidal(self, x, y, z, t):
+        """The Hessian of phi [Myr^-2]."""
+        m, a, b = cast(x, self.m, self.a, self.b)
+        return physics.miyamoto_nagai_tidal(x, y, z, G * m, a, b)
+
     def rho(self, x, y, z, t):
         """The density [Msun/kpc^3]."""
         m, a, b = cast(x, self.m, self.a, self.b)
@@ -128,6 +133,11 @@ class MN3Disc(AbstractPotential):
         parts = [physics.miyamoto_nagai_acc(x, y, z, G * m, a, b) for m, a, b in self._discs(x)]
         ax, ay, az = (one + two + three for one, two, three in zip(*parts, strict=True))
         return ax, ay, az
+
+    def tidal(self, x, y, z, t):
+        """The Hessian of phi [Myr^-2]."""
+        parts = [physics.miyamoto_nagai_tidal(x, y, z, G * m, a, b) for m, a, b in self._discs(x)]
+        return tuple(one + two + three for one, two, three in zip(*parts, strict=True))
 
     def rho(self, x, y, z, t):
         """The density [Msun/kpc^3]."""

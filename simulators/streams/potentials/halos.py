@@ -106,6 +106,22 @@ class NFW(AbstractPotential):
         pull = nfw_pull(self._u2(x, y, z))
         return pull * (x * (scale * ia)), pull * (y * (scale * ib)), pull * (z * (scale * ic))
 
+    def tidal(self, x, y, z, t):
+        r"""The Hessian G m / r_s [F delta_ij / s_i^2 + 2 F' x_i x_j / (s_i^2 s_j^2)] [Myr^-2].
+
+        F = [ln(1 + u) - u/(1 + u)] / u^3, F' = dF / du^2 and the semi-axes s_i = r_s (a, b, c).
+        """
+        m, r_s = cast(x, self.m, self.r_s)
+        u2 = self._u2(x, y, z)
+        pull, slope = jax.jvp(nfw_pull, (u2,), (jnp.ones_like(u2),))
+        scale = G * m / r_s
+        even, slope = scale * pull, 2.0 * scale * slope
+        ia, ib, ic = self._stretch(x)
+        x, y, z = x * ia, y * ib, z * ic
+        sx, sy, sz = slope * x, slope * y, slope * z
+        xx, yy, zz = even * ia + sx * x, even * ib + sy * y, even * ic + sz * z
+        return xx, sx * y, sx * z, yy, sy * z, zz
+
     def rho(self, x, y, z, t):
         r"""The density [Msun/kpc^3].
 

@@ -134,6 +134,27 @@ def miyamoto_nagai_acc(x, y, z, gm, a, b):
     return pull * x, pull * y, pull * z * (s * inverse_height)
 
 
+def miyamoto_nagai_tidal(x, y, z, gm, a, b):
+    """The Hessian of `miyamoto_nagai_phi` as (xx, xy, xz, yy, yz, zz).
+
+    With h^2 = z^2 + b^2, s = a + h, d^2 = R^2 + s^2 and w = s z / h, of which dw/dz is
+    z^2 / h^2 + s b^2 / h^3: P = G m / d^3 times (1, 1, dw/dz) on the diagonal, minus
+    3 P / d^2 times the products of (x, y, w).
+    """
+    height, inverse_height = _disc_height(z, b)
+    s = a + height
+    d2 = x * x + y * y + s * s
+    inverse = lax.rsqrt(d2)
+    pull = gm * (inverse * inverse * inverse)
+    slope = -3.0 * pull / d2
+    tilt = z * inverse_height
+    w = s * tilt
+    sx, sy, sw = slope * x, slope * y, slope * w
+    ratio = b * inverse_height
+    bend = tilt * tilt + s * inverse_height * (ratio * ratio)
+    return pull + sx * x, sx * y, sx * w, pull + sy * y, sy * w, pull * bend + sw * w
+
+
 def miyamoto_nagai_rho(x, y, z, m, a, b):
     """b^2 m [a R^2 + (a + 3 h) (a + h)^2] / (4 pi d^5 h^3), h^2 = z^2 + b^2, d^2 = R^2 + (a + h)^2.
 

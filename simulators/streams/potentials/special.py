@@ -129,10 +129,11 @@ def nfw_pull(u2):
 @nfw_pull.defjvp
 def _nfw_pull_jvp(primals, tangents):
     (u2,), (du2,) = primals, tangents
-    inverse = lax.rsqrt(u2)
-    u = u2 * inverse
+    u = u2 * lax.rsqrt(u2)
     pull = nfw_pull(u2)
-    slope = ((1.0 + u) ** -2 - 3.0 * u * pull) * (0.5 * inverse * inverse * inverse)
+    w2 = (1.0 + u) * (1.0 + u)
+    # A division, as in `nfw_pull`.
+    slope = (0.5 - 1.5 * u * pull * w2) / (w2 * (u2 * u))
     return pull, slope * du2
 
 

@@ -12,6 +12,12 @@ from simulators.streams.potentials.special import at_least, squared_radius, tiny
 from simulators.streams.units import G, as_float
 
 
+def isotropic(x, y, z, even, slope):
+    """even delta_ij + slope x_i x_j as (xx, xy, xz, yy, yz, zz)."""
+    sx, sy, sz = slope * x, slope * y, slope * z
+    return even + sx * x, sx * y, sx * z, even + sy * y, sy * z, even + sz * z
+
+
 class AbstractSpherical(AbstractPotential):
     """A potential of the radius alone.
 
@@ -38,6 +44,12 @@ class AbstractSpherical(AbstractPotential):
         """The acceleration [kpc/Myr^2]."""
         pull = self.pull(squared_radius(x, y, z))
         return -pull * x, -pull * y, -pull * z
+
+    def tidal(self, x, y, z, t):
+        r"""The Hessian pull delta_ij + 2 pull' x_i x_j [Myr^-2], pull' = d pull / d r^2."""
+        r2 = squared_radius(x, y, z)
+        pull, slope = jax.jvp(self.pull, (r2,), (jnp.ones_like(r2),))
+        return isotropic(x, y, z, pull, (2.0 * slope * r2) / r2)
 
     def rho(self, x, y, z, t):
         """The density [Msun/kpc^3]."""
