@@ -58,7 +58,10 @@ def coverage(result):
     width = result.band[names[0]] * np.sqrt(level * (1 - level))
     axis.fill_between(level, level - width, level + width, color=_BAND, lw=0)
     axis.plot([0, 1], [0, 1], color="k", lw=0.6)
-    labels = {"highest density": "highest density", "reference distance": "around a reference (TARP)"}
+    labels = {
+        "highest density": "highest density",
+        "reference distance": "around a reference (TARP)",
+    }
     for name, colour in zip(names, COLOURS, strict=False):
         # Of n draws as many are denser (nearer) than the truth as the least region needs.
         inner = result.n_draws - result.ranks[name]
