@@ -1,0 +1,242 @@
+"""NPE and NRE on the GD-1 model beside NUTS: are they calibrated, and how far do they agree?
+
+    python -m benchmarks.stream_sbi --out stream_sbi
+
+Simulates the model, trains both with the library's defaults, and prints
+(a) ranks (SBC, expected coverage, TARP) and the held-out log density of NPE over the prior;
+(b) for mock tracks drawn from the prior, NPE and NRE against NUTS: for each parameter the
+    difference of means in units of NUTS' standard deviation and the ratio of the deviations, and
+    C2ST over all parameters (0.5: cannot be told apart);
+(c) the same for the measured track of GD-1, whether the simulations are like it, and one figure.
+
+Everything is kept in `--out`, and the same command goes on where it was stopped.
+
+`--prior box` cuts the progenitor's five coordinates to within ten standard errors of the measured
+track at the progenitor's phi1 (the distance, whose zero point is free, to within six), which holds
+all of the posterior; `--prior full` leaves the model's prior as it is, most of whose streams never
+come near the measured positions.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("EQX_ON_ERROR", "nan")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxastro import plot
+from jaxastro.core import Model, SamplePosterior, checkpoint
+from jaxastro.diagnose import (
+    c2st,
+    calibration,
+    converged,
+    held_out_log_prob,
+    misspecification_test,
+    predictive_check,
+)
+from jaxastro.infer import Laplace, nuts
+from jaxastro.sbi import Simulations, npe, nre, reweight, simulate
+from simulators.streams.gd1 import gd1_measurements
+from simulators.streams.milky_way_model import gd1_model
+
+BLOCK = 1000
+WIDTHS = {
+    "phi2": 10.0,
+    "distance": 6.0,
+    "pm_phi1_cosphi2": 10.0,
+    "pm_phi2": 10.0,
+    "radial_velocity": 10.0,
+}
+
+
+def boxed(model):
+    """The model with the progenitor near the measured track, see the module's docstring."""
+    data, bounds = model.simulator.data, {}
+    for name, value, sigma in zip(data.names, data.value, data.sigma, strict=True):
+        here, error = (
+            float(jnp.interp(model.simulator.phi1, data.phi1, row)) for row in (value, sigma)
+        )
+        bounds[name] = (here - WIDTHS[name] * error, here + WIDTHS[name] * error)
+    return Model(model.prior.truncate(bounds), model.simulator)
+
+
+def simulations(folder, key, model, n):
+    """n pairs, a block a checkpoint: blocks found in `folder` are not made again."""
+    blocks, seconds, made = [], 0.0, 0
+    names = model.prior.names
+    like = jax.eval_shape(lambda k: jax.vmap(model.sample)(jax.random.split(k, BLOCK)), key)
+    like = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), like)
+    for i in range(-(-n // BLOCK)):
+        place = folder / f"{i:04d}"
+        if not checkpoint.exists(place):
+            began = time.perf_counter()
+            pairs = simulate(jax.random.fold_in(key, i), model, BLOCK)
+            if i:  # the first one compiles
+                seconds, made = seconds + time.perf_counter() - began, made + BLOCK
+            if pairs.n_failed:
+                print(f"{pairs.n_failed} of {BLOCK} simulations failed")
+            checkpoint.save(place, (pairs.params, pairs.observations), {"failed": pairs.n_failed})
+        blocks.append(checkpoint.load(place, like)[0])
+    if made:
+        print(f"{made / seconds:.0f} simulations a second in batches of {BLOCK}", flush=True)
+    params, observations = jax.tree.map(lambda *a: np.concatenate(a)[:n], *blocks)
+    return Simulations(model.prior, {name: params[name] for name in names}, observations)
+
+
+def trained(method, folder, key, pairs):
+    """An estimator; a finished training found in `folder` is not done again."""
+    estimator, fitted = method(key, pairs, checkpoint=folder, progress=True)
+    print(
+        f"{folder.name}: {len(fitted.loss)} epochs, held-out loss {fitted.best:.3f}, "
+        f"{fitted.seconds:.0f} s",
+        flush=True,
+    )
+    return estimator
+
+
+def kept(path, sample):
+    """The posterior in `path`, made by `sample()` and written there if there is none."""
+    if not path.exists():
+        began = time.perf_counter()
+        posterior = sample()
+        print(f"{path.stem}: {time.perf_counter() - began:.0f} s, {converged(posterior)}")
+        posterior.save(path)
+    return SamplePosterior.load(path)
+
+
+def gaussian(prior, posterior):
+    """Mean and covariance of draws in unconstrained space."""
+    draws = jax.tree.map(jnp.asarray, posterior.flat())
+    u = np.asarray(jax.vmap(prior.to_unconstrained)(draws))
+    return Laplace(u.mean(0), np.cov(u, rowvar=False), 0)
+
+
+def compared(key, label, reference, posteriors):
+    """Print differences of means, ratios of deviations and C2ST; (shift, ratio) of each."""
+    names = list(reference.draws)
+    own = np.stack([reference.flat()[name] for name in names], 1)
+    found = {}
+    for i, (method, posterior) in enumerate(posteriors.items()):
+        draws = posterior.sample(jax.random.fold_in(key, i), 4000)
+        other = np.stack([np.asarray(draws[name]) for name in names], 1)
+        shift = (other.mean(0) - own.mean(0)) / own.std(0)
+        ratio = other.std(0) / own.std(0)
+        accuracy = c2st(jax.random.fold_in(key, 100 + i), own[:4000], other[: len(own)])
+        found[method] = shift, ratio
+        print(f"{label}, {method} against NUTS: C2ST {accuracy:.3f}")
+        for name, s, r in zip(names, shift, ratio, strict=True):
+            print(f"  {name:18}{s:+7.2f} sigma {r:8.2f} of sigma")
+        print(
+            f"  all               mean |shift| {np.abs(shift).mean():.2f}, largest "
+            f"{np.abs(shift).max():.2f}; ratio {ratio.min():.2f} to {ratio.max():.2f}",
+            flush=True,
+        )
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("stream_sbi"))
+    parser.add_argument("--prior", choices=("box", "full"), default="box")
+    parser.add_argument("--simulations", type=int, default=10_000)
+    parser.add_argument("--tests", type=int, default=1000, help="new simulations for the ranks")
+    parser.add_argument("--mocks", type=int, default=5)
+    parser.add_argument("--chains", type=int, default=2)
+    parser.add_argument("--warmup", type=int, default=40)
+    parser.add_argument("--draws", type=int, default=200, help="of each chain; for mocks half")
+    parser.add_argument("--only", choices=("simulate", "amortised"), help="stop after this stage")
+    options = parser.parse_args()
+    model = gd1_model(gd1_measurements(), step=1.0)
+    if options.prior == "box":
+        model = boxed(model)
+    data, out = model.simulator.data, options.out / options.prior
+    train_key, test_key, npe_key, nre_key, key = jax.random.split(jax.random.key(0), 5)
+
+    pairs = simulations(out / "train", train_key, model, options.simulations)
+    new = simulations(out / "test", test_key, model, options.tests)
+    if options.only == "simulate":
+        return
+    size = f"{options.simulations}"
+    estimator = trained(npe, out / f"npe-{size}", npe_key, pairs)
+    ratio = trained(nre, out / f"nre-{size}", nre_key, pairs)
+    result = calibration(key, estimator, new)
+    print(f"(a) NPE over the prior, {len(new)} new simulations: {result}")
+    print(held_out_log_prob(key, estimator, new))
+    plot.ranks(result).savefig(out / "ranks.pdf")
+    plot.coverage(result).savefig(out / "coverage.pdf")
+    print(misspecification_test(estimator, new, data))
+    posterior = estimator.posterior(data)
+    check = predictive_check(key, model, posterior, data)
+    print("replicas of GD-1 from NPE:", check)
+    spread = check.replicated.std(0)
+    deviations = (check.observed - check.replicated.mean(0)) / np.where(spread > 1e-9, spread, 1.0)
+    print(f"chi square {np.sum(deviations**2):.1f} of {np.sum(spread > 1e-9)}", flush=True)
+    # NUTS holds the particles' release times fixed; simulations have new ones each.
+    corrected, other = (
+        reweight(key, posterior, model, data, 4000, model.simulator.fixed_latents(seed))
+        for seed in (0, 1)
+    )
+    print(f"NPE reweighted by the likelihood: {corrected.ess:.0f} of 4000 draws are effective")
+    compared(key, "other release times", corrected.posterior, {"reweighted": other.posterior})
+    if options.only == "amortised":
+        return
+
+    latents = model.simulator.fixed_latents()
+
+    def sample(observation, initial, name, seed, n_draws):
+        return kept(
+            out / f"{name}.nc",
+            lambda: nuts(
+                jax.random.fold_in(key, seed),
+                model.condition(observation, latents=latents),
+                n_chains=options.chains,
+                n_warmup=options.warmup,
+                n_draws=n_draws,
+                initial=initial,
+                target_accept=0.9,
+                progress=True,
+                checkpoint=out / f"state-{name}",
+            ),
+        )
+
+    def learnt(observation, initial, seed):
+        """NRE's posterior: a sampler on a learned likelihood."""
+        learned = Model(model.prior, ratio).condition(observation)
+        return nuts(
+            jax.random.fold_in(key, seed), learned, initial=initial, n_warmup=300, n_draws=500
+        )
+
+    # Chains start from the reweighted draws, and with their covariance: no maximum is searched.
+    start = gaussian(model.prior, corrected.posterior)
+    exact = sample(data, start, "gd1", 0, options.draws)
+    typical = gaussian(model.prior, exact)
+    for i in range(options.mocks):
+        truth = {name: jnp.asarray(value[i]) for name, value in new.params.items()}
+        mock = jax.tree.map(lambda a, i=i: jnp.asarray(a[i]), new.observations)
+        # The truth is itself a draw of the posterior.
+        centre = np.asarray(model.prior.to_unconstrained(truth))
+        initial = Laplace(centre, typical.covariance, 0)
+        reference = sample(mock, initial, f"mock-{i}", i + 1, options.draws // 2)
+        methods = {"NPE": estimator.posterior(mock), "NRE": learnt(mock, initial, 50 + i)}
+        compared(key, f"(b) mock {i}", reference, methods)
+
+    methods = {
+        "NPE": posterior,
+        "NPE reweighted": corrected.posterior,
+        "NRE": learnt(data, typical, 40),
+    }
+    compared(key, "(c) GD-1", exact, methods)
+    draws = {name: p.sample(key, 4000) for name, p in methods.items() if name != "NPE reweighted"}
+    figure = plot.corner(exact, label="NUTS", others=draws)
+    figure.savefig(out / "gd1.pdf")
+    figure.savefig(out / "gd1.png", dpi=110)
+    print(f"figures in {out}/")
+
+
+if __name__ == "__main__":
+    main()
