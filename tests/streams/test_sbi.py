@@ -77,8 +77,8 @@ def test_npe_is_calibrated_and_agrees_with_nuts():
     release times of its particles, the simulations have new ones each: see `benchmarks/README.md`.
     """
     model = reduced_model()
-    pairs = simulate(jax.random.key(0), model, 10_000)
-    estimator, _ = npe(jax.random.key(1), pairs)
+    pairs = simulate(jax.random.key(0), model, 5000)
+    estimator, _ = npe(jax.random.key(1), pairs, members=3)
     new = simulate(jax.random.key(2), model, 1000)
     result = calibration(jax.random.key(3), estimator, new, false_alarm=FALSE_ALARM)
     assert result, str(result)
