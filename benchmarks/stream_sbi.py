@@ -4,10 +4,11 @@
 
 Simulates the model, trains both with the library's defaults, and prints
 (a) ranks (SBC, expected coverage, TARP) and the held-out log density of NPE over the prior;
-(b) for mock tracks drawn from the prior, NPE and NRE against NUTS: for each parameter the
-    difference of means in units of NUTS' standard deviation and the ratio of the deviations, and
-    C2ST over all parameters (0.5: cannot be told apart);
-(c) the same for the measured track of GD-1, whether the simulations are like it, and one figure.
+(b) for mock tracks near GD-1, NPE and NRE against NUTS: for each parameter the difference of
+    means in units of NUTS' standard deviation and the ratio of the deviations, and C2ST over all
+    parameters (0.5: cannot be told apart); for tracks drawn from the prior, NPE against its own
+    draws reweighted by the likelihood, with the number of them that is effective;
+(c) as with NUTS, for the measured track of GD-1; whether the simulations are like it; one figure.
 
 Everything is kept in `--out`, and the same command goes on where it was stopped.
 
@@ -45,6 +46,7 @@ from simulators.streams.gd1 import gd1_measurements
 from simulators.streams.milky_way_model import gd1_model
 
 BLOCK = 1000
+STAGES = ("calibration", "gd1", "prior", "near")
 WIDTHS = {
     "phi2": 10.0,
     "distance": 6.0,
@@ -104,7 +106,7 @@ def kept(path, sample):
     if not path.exists():
         began = time.perf_counter()
         posterior = sample()
-        print(f"{path.stem}: {time.perf_counter() - began:.0f} s, {converged(posterior)}")
+        print(f"{path.stem}: {time.perf_counter() - began:.0f} s", flush=True)
         posterior.save(path)
     return SamplePosterior.load(path)
 
@@ -136,6 +138,25 @@ def compared(key, label, reference, posteriors):
         )
 
 
+def calibrated(key, estimator, new, out):
+    """Print the ranks' p-values and the held-out log density, draw the figures of the ranks."""
+    result = calibration(key, estimator, new)
+    print(f"(a) NPE over the prior, {len(new)} new simulations: {result}")
+    print(held_out_log_prob(key, estimator, new))
+    for name, draw in (("ranks", plot.ranks), ("coverage", plot.coverage)):
+        draw(result).savefig(out / f"{name}.pdf")
+
+
+def replicated(key, model, posterior, data):
+    """Print whether data simulated from the posterior are like the data."""
+    check = predictive_check(key, model, posterior, data)
+    spread = check.replicated.std(0)
+    varies = spread > 1e-9
+    deviations = (check.observed - check.replicated.mean(0))[varies] / spread[varies]
+    print(f"replicas of GD-1 from NPE: {check}")
+    print(f"chi square {np.sum(deviations**2):.1f} of {np.sum(varies)} numbers", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("stream_sbi"))
@@ -143,98 +164,95 @@ def main():
     parser.add_argument("--simulations", type=int, default=10_000)
     parser.add_argument("--members", type=int, default=None, help="of NPE's ensemble")
     parser.add_argument("--tests", type=int, default=1000, help="new simulations for the ranks")
-    parser.add_argument("--mocks", type=int, default=5)
+    parser.add_argument("--mocks", type=int, default=5, help="tracks drawn from the prior")
+    parser.add_argument("--near", type=int, default=2, help="tracks near GD-1, for NUTS")
     parser.add_argument("--chains", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=40)
     parser.add_argument("--draws", type=int, default=200, help="of each chain; for mocks half")
-    parser.add_argument("--only", choices=("simulate", "amortised"), help="stop after this stage")
+    parser.add_argument("--stages", default=",".join(STAGES), help="some of these")
     options = parser.parse_args()
     model = gd1_model(gd1_measurements(), step=1.0)
     if options.prior == "box":
         model = boxed(model)
-    data, out = model.simulator.data, options.out / options.prior
+    data, out, stages = model.simulator.data, options.out / options.prior, options.stages.split(",")
     train_key, test_key, npe_key, nre_key, key = jax.random.split(jax.random.key(0), 5)
 
-    pairs = simulations(out / "train", train_key, model, options.simulations)
-    new = simulations(out / "test", test_key, model, options.tests)
-    if options.only == "simulate":
-        return
     size, members = options.simulations, options.members
-    folder = out / (f"npe-{size}-{members}" if members else f"npe-{size}")
-    estimator = trained(npe, folder, npe_key, pairs, members=members)
+    pairs = simulations(out / "train", train_key, model, size)
+    new = simulations(out / "test", test_key, model, options.tests)
+    suffix = f"{size}-{members}" if members else f"{size}"
+    estimator = trained(npe, out / f"npe-{suffix}", npe_key, pairs, members=members)
     ratio = trained(nre, out / f"nre-{size}", nre_key, pairs)
-    result = calibration(key, estimator, new)
-    print(f"(a) NPE over the prior, {len(new)} new simulations: {result}")
-    print(held_out_log_prob(key, estimator, new))
-    plot.ranks(result).savefig(out / "ranks.pdf")
-    plot.coverage(result).savefig(out / "coverage.pdf")
-    print(misspecification_test(estimator, new, data))
     posterior = estimator.posterior(data)
-    check = predictive_check(key, model, posterior, data)
-    print("replicas of GD-1 from NPE:", check)
-    spread = check.replicated.std(0)
-    deviations = (check.observed - check.replicated.mean(0)) / np.where(spread > 1e-9, spread, 1.0)
-    print(f"chi square {np.sum(deviations**2):.1f} of {np.sum(spread > 1e-9)}", flush=True)
-    # NUTS holds the particles' release times fixed; simulations have new ones each.
-    corrected, other = (
-        reweight(key, posterior, model, data, 4000, model.simulator.fixed_latents(seed))
-        for seed in (0, 1)
-    )
-    print(f"NPE reweighted by the likelihood: {corrected.ess:.0f} of 4000 draws are effective")
-    both = {"NPE reweighted": other.posterior}
-    compared(key, "(c) GD-1, other release times against these", corrected.posterior, both)
-    if options.only == "amortised":
-        return
+
+    if "calibration" in stages:
+        calibrated(key, estimator, new, out)
+        print(misspecification_test(estimator, new, data))
+        replicated(key, model, posterior, data)
+
+    def reweighted(seed):
+        """With the release times of a seed: simulations have new ones each, NUTS fixed ones."""
+        latents = model.simulator.fixed_latents(seed)
+        return kept(
+            out / f"gd1-reweighted-{suffix}-{seed}.nc",
+            lambda: reweight(key, posterior, model, data, 4000, latents).posterior,
+        )
+
+    def sampled(target, start, name, **settings):
+        """By NUTS, from what NPE has learnt and with its covariance: no maximum is searched for."""
+        exact = kept(
+            out / f"{name}.nc",
+            lambda: nuts(key, target, initial=start, checkpoint=out / f"state-{name}", **settings),
+        )
+        print(f"{name}: {converged(exact)}")
+        return exact
 
     latents = model.simulator.fixed_latents()
+    slow = {"n_chains": options.chains, "n_warmup": options.warmup, "target_accept": 0.9}
+    slow |= {"progress": True}
+    quick = {"n_warmup": 300, "n_draws": 500}
 
-    def sample(observation, initial, name, seed, n_draws):
-        return kept(
-            out / f"{name}.nc",
-            lambda: nuts(
-                jax.random.fold_in(key, seed),
-                model.condition(observation, latents=latents),
-                n_chains=options.chains,
-                n_warmup=options.warmup,
-                n_draws=n_draws,
-                initial=initial,
-                target_accept=0.9,
-                progress=True,
-                checkpoint=out / f"state-{name}",
-            ),
-        )
+    if "gd1" in stages:
+        corrected, other = reweighted(0), reweighted(1)
+        print(f"NPE reweighted by the likelihood: {corrected.attrs['ess']:.0f} of 4000 effective")
+        both = {"NPE reweighted": other}
+        compared(key, "(c) GD-1, other release times against these", corrected, both)
+        start = gaussian(model.prior, posterior.draws(key))
+        target = model.condition(data, latents=latents)
+        exact = sampled(target, start, "gd1", n_draws=options.draws, **slow)
+        learned = Model(model.prior, ratio).condition(data)
+        by_ratio = sampled(learned, start, f"gd1-nre-{size}", **quick)
+        methods = {"NPE": posterior, "NPE reweighted": corrected, "NRE": by_ratio}
+        compared(key, "(c) GD-1 against NUTS", exact, methods)
+        drawn = {"NPE": posterior.draws(key), "NPE reweighted": corrected, "NRE": by_ratio}
+        figure = plot.corner(exact, label="NUTS", others=drawn)
+        figure.savefig(out / "gd1.pdf")
+        figure.savefig(out / "gd1.png", dpi=110)
 
-    def learnt(observation, initial, seed):
-        """NRE's posterior: a sampler on a learned likelihood."""
-        learned = Model(model.prior, ratio).condition(observation)
-        return nuts(
-            jax.random.fold_in(key, seed), learned, initial=initial, n_warmup=300, n_draws=500
-        )
+    if "prior" in stages:
+        for i in range(options.mocks):
+            mock = jax.tree.map(lambda a, i=i: jnp.asarray(a[i]), new.observations)
+            learnt = estimator.posterior(mock)
+            near = reweight(key, learnt, model, mock, 2000, latents)
+            print(f"(b) mock {i} of the prior: {near.ess:.0f} of 2000 draws are effective")
+            label = f"(b) mock {i} of the prior against NPE reweighted"
+            compared(key, label, near.posterior, {"NPE": learnt})
 
-    # Chains start from what NPE has learnt, and with its covariance: no maximum is searched for.
-    def learnt_start(observation):
-        return gaussian(model.prior, estimator.posterior(observation).draws(key, 2000))
-
-    for i in range(options.mocks):
-        mock = jax.tree.map(lambda a, i=i: jnp.asarray(a[i]), new.observations)
-        start = learnt_start(mock)
-        reference = sample(mock, start, f"mock-{i}", i + 1, options.draws // 2)
-        methods = {"NPE": estimator.posterior(mock), "NRE": learnt(mock, start, 50 + i)}
-        compared(key, f"(b) mock {i} against NUTS", reference, methods)
-
-    start = learnt_start(data)
-    exact = sample(data, start, "gd1", 0, options.draws)
-    methods = {
-        "NPE": posterior,
-        "NPE reweighted": corrected.posterior,
-        "NRE": learnt(data, start, 40),
-    }
-    compared(key, "(c) GD-1 against NUTS", exact, methods)
-    draws = {name: p.sample(key, 4000) for name, p in methods.items() if name != "NPE reweighted"}
-    figure = plot.corner(exact, label="NUTS", others=draws)
-    figure.savefig(out / "gd1.pdf")
-    figure.savefig(out / "gd1.png", dpi=110)
-    print(f"figures in {out}/")
+    if "near" in stages:
+        # Truths are draws of GD-1's posterior: `benchmarks/README.md` says why not of the prior.
+        truths = jax.tree.map(jnp.asarray, reweighted(0).sample(key, options.near))
+        keys = jax.random.split(jax.random.fold_in(key, 7), options.near)
+        mocks = jax.jit(jax.vmap(model.simulator.simulate))(keys, truths)
+        for i in range(options.near):
+            mock = jax.tree.map(lambda a, i=i: a[i], mocks)
+            learnt = estimator.posterior(mock)
+            start = gaussian(model.prior, learnt.draws(key))
+            target = model.condition(mock, latents=latents)
+            exact = sampled(target, start, f"near-{i}", n_draws=options.draws // 2, **slow)
+            learned = Model(model.prior, ratio).condition(mock)
+            by_ratio = sampled(learned, start, f"near-{i}-nre-{size}", **quick)
+            methods = {"NPE": learnt, "NRE": by_ratio}
+            compared(key, f"(b) mock {i} near GD-1 against NUTS", exact, methods)
 
 
 if __name__ == "__main__":

@@ -99,8 +99,8 @@ def test_npe_is_calibrated_and_agrees_with_nuts():
             jax.random.fold_in(jax.random.key(5), i),
             target,
             n_chains=2,
-            n_warmup=100,
-            n_draws=500,
+            n_warmup=60,
+            n_draws=300,
             initial=start,
         ).flat()
         shifts += [(draws[n].mean() - exact[n].mean()) / exact[n].std() for n in exact]
