@@ -1,15 +1,17 @@
 """The embedding network that a method was given, built and checked before anything is trained."""
 
 import jax
+import numpy as np
 
 from ..core.masked import is_masked
-from ..nn.embedding import Flatten, as_vector
+from ..nn.embedding import Flatten
 
 
 def build_embedding(embedding, key, one):
     """The network for observations like `one`: a given one, one made with `key`, or none at all."""
     if embedding is None:
-        return Flatten(jax.eval_shape(as_vector, one).size)
+        # Not by `as_vector`: before they are standardised, leaves may be booleans beside floats.
+        return Flatten(sum(np.size(leaf) for leaf in jax.tree.leaves(one)))
     if hasattr(embedding, "out_size"):
         return embedding
     made = embedding(key=key)

@@ -22,7 +22,8 @@ class Reach(eqx.Module):
     makes of standardised observations; that of a simulation is from the mean and covariance of all
     others. An observation of the model itself then lies beyond the largest of N distances with a
     probability of 1/(N+1): that is the false-alarm rate. With no more simulations than elements
-    nothing is ever flagged.
+    no distance is ever flagged. An element that all simulations have in common (the standard
+    errors of a survey) has no scale, but the network knows no other value of it: one is flagged.
     """
 
     trainable: ClassVar[bool] = False
@@ -79,10 +80,18 @@ class Reach(eqx.Module):
     def misfit(self, x):
         """An empty string, or one line that says how an observation's description differs."""
         x = np.asarray(x, float)
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        # Not at rounding: the scale of such an element is one, or itself made of rounding.
+        other = (low == high) & (np.abs(x - low) > 1e-2)
+        if other.any():
+            return (
+                f"{int(other.sum())} elements of the observation differ from what they are in all "
+                f"{int(self.n)} simulations, the first is element {int(np.argmax(other))}: the "
+                "estimator knows no other values; simulate with those of the observation."
+            )
         distance = float(np.linalg.norm(np.asarray(self.whiten) @ (x - np.asarray(self.mean))))
         if distance <= float(self.largest):
             return ""
-        low, high = np.asarray(self.low), np.asarray(self.high)
         beyond = np.maximum(low - x, x - high)
         worst = int(np.argmax(beyond))
         outside = int(np.sum(beyond > 0))

@@ -125,6 +125,25 @@ def test_odd_observations(estimator):
         estimator.posterior(jnp.array([0.0, jnp.nan, 0.0]))
 
 
+@pytest.mark.filterwarnings("error")
+def test_elements_that_never_varied(model):
+    """Simulations give them no scale, and the network knows one value of each only."""
+    pairs = simulate(jax.random.key(0), model, 500)
+    observations = {
+        "x": pairs.observations,
+        "error": np.full((500, 2), [0.1, 1.0]),  # the mean of many 0.1 is not 0.1
+        "measured": np.ones((500, DIM), bool),
+    }
+    pairs = Simulations(model.prior, pairs.params, observations)
+    estimator, _ = npe(jax.random.key(1), pairs, max_epochs=0)
+    one = {"x": jnp.zeros(DIM), "measured": np.ones(DIM, bool)}
+    estimator.posterior(one | {"error": np.array([0.1, 1.0])})
+    with pytest.warns(MisspecifiedWarning, match="1 elements of the observation differ"):
+        estimator.posterior(one | {"error": np.array([0.2, 1.0])})
+    with pytest.warns(MisspecifiedWarning, match="the first is element 1"):
+        estimator.posterior(one | {"error": np.array([0.1, 1.5])})
+
+
 def test_arviz_draws(estimator):
     posterior = estimator.posterior(jnp.zeros(DIM)).draws(jax.random.key(0), 50)
     assert posterior.draws["theta"].shape == (1, 50, DIM)

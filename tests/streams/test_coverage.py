@@ -8,17 +8,13 @@ posterior draws (Talts et al. 2018), and a central interval of p holds it with p
 import equinox as eqx
 import jax
 import numpy as np
-import numpyro.distributions as dist
 import pytest
 from scipy.stats import binom
 
-from jaxastro.core import Model, Parameter, Prior
 from jaxastro.diagnose import sbc_ranks, sbc_test
 from jaxastro.infer import Laplace, laplace, nuts
 from jaxastro.infer.gradient import evaluate_gradient
-from simulators.streams.gd1 import GD1_PHI1, GD1_SIGMA
-from simulators.streams.milky_way_model import gd1_model
-from simulators.streams.observe import OBSERVABLES, TrackMeasurements
+from tests.streams.reduced import PRIOR, reduced_model
 
 N_MOCKS = 64
 WARMUP, DRAWS, THIN = 80, 160, 8
@@ -26,35 +22,6 @@ KEPT = DRAWS // THIN
 # Family-wise over all quantities (and both intervals and tails), for each of the two checks.
 FALSE_ALARM = 1e-3
 LEVELS = (0.68, 0.95)
-
-# Narrower than `gd1_prior`, which holds progenitors whose streams never come near the measured
-# positions and, with so few particles, curved ridges on which a chain takes hundreds of steps a
-# draw. The posterior has 0.3 to 0.5 of its widths for the progenitor and the scale of distances,
-# 0.85 for r_s and q_z; v_c, alone, is hardly learnt (0.97). Truths are drawn from this very object,
-# so that calibration is exact whatever it is.
-PRIOR = Prior(
-    v_c=Parameter(dist.Normal(230.0, 2.0), "km/s"),
-    r_s=Parameter(dist.LogNormal(np.log(16.0), 0.07), "kpc"),
-    q_z=Parameter(dist.LogNormal(0.0, 0.02)),
-    phi2=Parameter(dist.Normal(0.2, 0.1), "deg"),
-    distance=Parameter(dist.Normal(7.7, 0.13), "kpc"),
-    pm_phi1_cosphi2=Parameter(dist.Normal(-13.2, 0.12), "mas/yr"),
-    pm_phi2=Parameter(dist.Normal(-3.4, 0.1), "mas/yr"),
-    radial_velocity=Parameter(dist.Normal(-10.0, 5.0), "km/s"),
-    distance_scale=Parameter(dist.Normal(1.0, 0.04)),
-)
-
-
-def reduced_model():
-    """GD-1's positions and errors, 32 particles.
-
-    A heavier progenitor than the main job's reaches both ends of the data within 0.8 Gyr.
-    """
-    sigma = np.repeat([[GD1_SIGMA[name]] for name in OBSERVABLES], len(GD1_PHI1), axis=1)
-    mask = np.ones(sigma.shape, bool)
-    data = TrackMeasurements(GD1_PHI1, np.zeros(sigma.shape), sigma, mask, OBSERVABLES)
-    reduced = gd1_model(data, n_particles=32, age=800.0, step=8.0, mass=2e5)
-    return Model(PRIOR, reduced.simulator)
 
 
 @eqx.filter_jit
