@@ -5,9 +5,10 @@
 One thread, 10,000 simulations of two_moons and slcp, the same pairs for all. Reported: CPU seconds
 to train (compilation included, and a second training of the same shapes), mean log density of
 20,000 new pairs in theta's own units, CPU milliseconds for 10,000 draws (median of 7). Each code
-runs in a process of its own, one after the other; `--python sbi=PATH` names the interpreter of a code that
-lives in another environment. flowjax and sbi train with their own defaults on parameters mapped to
-unconstrained space (sbi: its own box transform by `z_score_theta`), as their tutorials do.
+runs in a process of its own, one after the other; `--python sbi=PATH` names the interpreter of a
+code that lives in another environment. flowjax and sbi train with their own defaults on parameters
+mapped to unconstrained space (sbi: its own box transform by `z_score_theta`), as their tutorials
+do.
 """
 
 import argparse
