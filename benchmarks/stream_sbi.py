@@ -111,13 +111,6 @@ def kept(path, sample):
     return SamplePosterior.load(path)
 
 
-def gaussian(prior, posterior):
-    """Mean and covariance of draws in unconstrained space."""
-    draws = jax.tree.map(jnp.asarray, posterior.flat())
-    u = np.asarray(jax.vmap(prior.to_unconstrained)(draws))
-    return Laplace(u.mean(0), np.cov(u, rowvar=False), 0)
-
-
 def compared(key, label, reference, posteriors):
     """Print differences of means, ratios of deviations, and C2ST."""
     names = list(reference.draws)
@@ -217,7 +210,7 @@ def main():
         print(f"NPE reweighted by the likelihood: {corrected.attrs['ess']:.0f} of 4000 effective")
         both = {"NPE reweighted": other}
         compared(key, "(c) GD-1, other release times against these", corrected, both)
-        start = gaussian(model.prior, posterior.draws(key))
+        start = Laplace.of_draws(model.prior, posterior.draws(key))
         target = model.condition(data, latents=latents)
         exact = sampled(target, start, "gd1", n_draws=options.draws, **slow)
         learned = Model(model.prior, ratio).condition(data)
@@ -246,7 +239,7 @@ def main():
         for i in range(options.near):
             mock = jax.tree.map(lambda a, i=i: a[i], mocks)
             learnt = estimator.posterior(mock)
-            start = gaussian(model.prior, learnt.draws(key))
+            start = Laplace.of_draws(model.prior, learnt.draws(key))
             target = model.condition(mock, latents=latents)
             exact = sampled(target, start, f"near-{i}", n_draws=options.draws // 2, **slow)
             learned = Model(model.prior, ratio).condition(mock)

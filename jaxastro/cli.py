@@ -88,7 +88,7 @@ def _gd1(args) -> int:
     import numpy as np
 
     from jaxastro.diagnose import converged
-    from jaxastro.infer import nuts
+    from jaxastro.infer import Laplace, nuts
     from simulators.streams.gd1 import gd1_measurements
     from simulators.streams.milky_way_model import gd1_model, starting_points
 
@@ -125,7 +125,7 @@ def _gd1(args) -> int:
             model.condition(data.scaled(2.0), latents=latents),
             n_warmup=-(-args.warmup // 4),
             n_draws=n_draws,
-            initial=_gaussian(model.prior, posteriors["stated errors"]),
+            initial=Laplace.of_draws(model.prior, posteriors["stated errors"]),
             checkpoint=state / "errors-doubled",
         )
         clock.say(f"NUTS with {label}: {args.chains} chains of {n_draws} draws")
@@ -221,19 +221,6 @@ def _maximum(args, key, target, folder, initial, clock):
     tree = {"u": found.u, "covariance": found.covariance, "n_repaired": found.n_repaired}
     checkpoint.save(folder, tree, settings)
     return found
-
-
-def _gaussian(prior, posterior):
-    """Mean and covariance of the draws in unconstrained space."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
-
-    from jaxastro.infer import Laplace
-
-    draws = {n: jnp.asarray(v) for n, v in posterior.flat().items()}
-    u = np.asarray(jax.vmap(prior.to_unconstrained)(draws))
-    return Laplace(u.mean(axis=0), np.cov(u, rowvar=False), 0)
 
 
 def _compared(posterior):

@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from .gradient import evaluate_gradient, on_threads
@@ -13,6 +14,21 @@ class Laplace(eqx.Module):
     u: np.ndarray
     covariance: np.ndarray
     n_repaired: int
+
+    @classmethod
+    def of_draws(cls, prior, posterior):
+        """Mean and covariance of a `SamplePosterior`'s draws in the prior's unconstrained space.
+
+        >>> import numpyro.distributions as dist
+        >>> from jaxastro.core import Parameter, Prior, SamplePosterior
+        >>> prior = Prior(m=Parameter(dist.Normal(0.0, 1.0)), b=Parameter(dist.Normal(0.0, 1.0)))
+        >>> draws = SamplePosterior({"m": np.array([[1.0, 3.0]]), "b": np.array([[0.0, 0.0]])})
+        >>> Laplace.of_draws(prior, draws).covariance.max().round(3).tolist()
+        2.0
+        """
+        draws = jax.tree.map(jnp.asarray, posterior.flat())
+        u = np.asarray(jax.vmap(prior.to_unconstrained)(draws))
+        return cls(u.mean(axis=0), np.cov(u, rowvar=False), 0)
 
     def sample(self, key, n):
         """n points of unconstrained space: (n, D)."""

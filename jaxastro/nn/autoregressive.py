@@ -110,7 +110,7 @@ class MaskedAutoregressive(AbstractBijection):
         self.elementwise = ElementwiseSpline() if elementwise is None else elementwise
         out = dim * self.elementwise.n_parameters
         self.network = Perceptron(
-            dim + context_size, out, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=key
+            dim + context_size, out, hidden=hidden, depth=depth, dtype=dtype, key=key
         )
 
     def forward(self, x, context):

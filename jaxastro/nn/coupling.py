@@ -45,7 +45,7 @@ class SplineCoupling(AbstractBijection):
         kept = dim // 2
         out = (dim - kept) * n_spline_parameters(n_bins)
         self.network = Perceptron(
-            kept + context_size, out, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=key
+            kept + context_size, out, hidden=hidden, depth=depth, dtype=dtype, key=key
         )
 
     def forward(self, x, context):
@@ -85,7 +85,7 @@ class AffineCoupling(AbstractBijection):
         kept = dim // 2
         size = 2 * (dim - kept)
         self.network = Perceptron(
-            kept + context_size, size, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=key
+            kept + context_size, size, hidden=hidden, depth=depth, dtype=dtype, key=key
         )
 
     def forward(self, x, context):

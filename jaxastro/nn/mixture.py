@@ -49,7 +49,7 @@ class MixtureDensity(AbstractConditionalDensity):
         network_key, mean_key = jax.random.split(key)
         out = n_components * (1 + dim + dim * dim)
         network = Perceptron(
-            context_size, out, hidden=hidden, depth=depth, last=0.1, dtype=dtype, key=network_key
+            context_size, out, hidden=hidden, depth=depth, dtype=dtype, key=network_key
         )
         # Components that begin at one place would stay together.
         means = jax.random.normal(mean_key, (n_components * dim,), dtype)

@@ -63,7 +63,6 @@ class BlockNeuralAutoregressive(AbstractBijection):
             dim * (width + 1),
             hidden=hidden,
             depth=1,
-            last=0.1,
             dtype=dtype,
             key=context_key,
         )
