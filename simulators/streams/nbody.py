@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from simulators.streams.integrate import Triple, nystrom
 from simulators.streams.potentials import AbstractPotential
-from simulators.streams.potentials.special import at_least
+from simulators.streams.potentials.special import at_least, inverse_root
 from simulators.streams.units import G, as_float
 
 #: Rows of the matrix of pairs that are in memory at a time, per method `_pairs`.
@@ -142,7 +142,7 @@ def _pairs(x, softening, row):
     def one(rows):
         offsets = tuple(c[None, :] - c[rows][:, None] for c in x)
         r2 = offsets[0] ** 2 + offsets[1] ** 2 + offsets[2] ** 2 + eps2
-        return row(rows, offsets, jax.lax.rsqrt(r2))
+        return row(rows, offsets, inverse_root(r2))
 
     return jax.tree.map(lambda a: a.reshape(-1)[:n], jax.lax.map(one, rows))
 

@@ -5,11 +5,10 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from simulators.streams.potentials import physics
 from simulators.streams.potentials.base import AbstractPotential, cast, check, check_finite
-from simulators.streams.potentials.special import at_least, at_most, squared_radius
+from simulators.streams.potentials.special import at_least, at_most, inverse_root, squared_radius
 from simulators.streams.units import G, as_float
 
 
@@ -134,7 +133,7 @@ class DehnenBar(AbstractPotential):
         """W = U(r) / r^2 and W' / r, with phi = A Q W and Q the quadrupole (x^2 - y^2, 2 x y)."""
         (r_b,) = cast(x, self.r_b)
         r2 = squared_radius(x, y, z)
-        inverse = lax.rsqrt(r2)
+        inverse = inverse_root(r2)
         inverse2 = inverse * inverse
         inside = r2 <= r_b * r_b
         # The branch not taken gets r = r_b, so that its powers cannot overflow.

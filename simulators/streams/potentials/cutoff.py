@@ -9,6 +9,7 @@ from jax.scipy.special import gammaln
 
 from simulators.streams.potentials.base import cast, check
 from simulators.streams.potentials.gamma import lower_fraction, upper_gamma
+from simulators.streams.potentials.special import inverse_root
 from simulators.streams.potentials.spherical import AbstractSpherical
 from simulators.streams.units import G, as_float
 
@@ -51,7 +52,7 @@ class PowerLawCutoff(AbstractSpherical):
         s = 1.5 - 0.5 * alpha
         x = r2 / r_c**2
         shells = upper_gamma(s - 0.5, x) * jnp.exp(-gammaln(s)) / r_c
-        return -G * m * (self._fraction(r2) * jax.lax.rsqrt(r2) + shells)
+        return -G * m * (self._fraction(r2) * inverse_root(r2) + shells)
 
     def _fraction(self, r2):
         """M(<r) / m."""

@@ -5,16 +5,15 @@ Spherical and ellipsoidal families take a squared radius that the caller has kep
 the position is multiplied to get minus the acceleration, and rho [Msun/kpc^3]. Other families give
 accelerations. `gm` is G m [kpc^3/Myr^2].
 
-Every inverse root is an rsqrt: see the timings in `special`. Subexpressions that two components
+Every root is an `inverse_root`: see the timings in `special`. Subexpressions that two components
 share, such as the radius, are merged by XLA once they stand in one compiled expression.
 """
 
 import math
 
 import jax.numpy as jnp
-from jax import lax
 
-from simulators.streams.potentials.special import at_least, tiny
+from simulators.streams.potentials.special import at_least, inverse_root, tiny
 from simulators.streams.units import G
 
 _FOUR_PI = 4.0 * math.pi
@@ -22,78 +21,78 @@ _FOUR_PI = 4.0 * math.pi
 
 def kepler_phi(r2, gm):
     """-G m / r."""
-    return -gm * lax.rsqrt(r2)
+    return -gm * inverse_root(r2)
 
 
 def kepler_pull(r2, gm):
     """G m / r^3."""
-    inverse = lax.rsqrt(r2)
+    inverse = inverse_root(r2)
     return gm * inverse * inverse * inverse
 
 
 def plummer_phi(r2, gm, b):
     """-G m / sqrt(r^2 + b^2) (Plummer 1911)."""
-    return -gm * lax.rsqrt(r2 + b * b)
+    return -gm * inverse_root(r2 + b * b)
 
 
 def plummer_pull(r2, gm, b):
     """G m / (r^2 + b^2)^(3/2)."""
-    inverse = lax.rsqrt(r2 + b * b)
+    inverse = inverse_root(r2 + b * b)
     return gm * inverse * inverse * inverse
 
 
 def plummer_rho(r2, m, b):
     """3 m b^2 / (4 pi (r^2 + b^2)^(5/2))."""
-    inverse = lax.rsqrt(r2 + b * b)
+    inverse = inverse_root(r2 + b * b)
     square = inverse * inverse
     return 3.0 / _FOUR_PI * m * b * b * square * square * inverse
 
 
 def hernquist_phi(r2, gm, a):
     """-G m / (r + a) (Hernquist 1990, eq. 5)."""
-    return -gm / (r2 * lax.rsqrt(r2) + a)
+    return -gm / (r2 * inverse_root(r2) + a)
 
 
 def hernquist_pull(r2, gm, a):
     """G m / (r (r + a)^2)."""
-    inverse = lax.rsqrt(r2)
+    inverse = inverse_root(r2)
     w = r2 * inverse + a
     return gm * inverse / (w * w)
 
 
 def hernquist_rho(r2, m, a):
     """m a / (2 pi r (r + a)^3) (Hernquist 1990, eq. 2)."""
-    inverse = lax.rsqrt(r2)
+    inverse = inverse_root(r2)
     w = r2 * inverse + a
     return m * a * inverse / (2.0 * math.pi * (w * w * w))
 
 
 def jaffe_phi(r2, gm, a):
     """-G m / a ln(1 + a / r) (Jaffe 1983)."""
-    return -gm / a * jnp.log1p(a * lax.rsqrt(r2))
+    return -gm / a * jnp.log1p(a * inverse_root(r2))
 
 
 def jaffe_pull(r2, gm, a):
     """G m / (r^2 (r + a))."""
-    return gm / (r2 * (r2 * lax.rsqrt(r2) + a))
+    return gm / (r2 * (r2 * inverse_root(r2) + a))
 
 
 def jaffe_rho(r2, m, a):
     """m a / (4 pi r^2 (r + a)^2)."""
-    w = r2 * lax.rsqrt(r2) + a
+    w = r2 * inverse_root(r2) + a
     return m * a / (_FOUR_PI * r2 * w * w)
 
 
 def isochrone_phi(r2, gm, b):
     """-G m / (b + sqrt(r^2 + b^2)) (Henon 1959)."""
     s2 = r2 + b * b
-    return -gm / (b + s2 * lax.rsqrt(s2))
+    return -gm / (b + s2 * inverse_root(s2))
 
 
 def isochrone_pull(r2, gm, b):
     """G m / (s (b + s)^2), s = sqrt(r^2 + b^2)."""
     s2 = r2 + b * b
-    inverse = lax.rsqrt(s2)
+    inverse = inverse_root(s2)
     w = b + s2 * inverse
     return gm * inverse / (w * w)
 
@@ -105,7 +104,7 @@ def isochrone_rho(r2, m, b):
     common factor b + s divided out, which removes its cancellation at large radii.
     """
     s2 = r2 + b * b
-    inverse = lax.rsqrt(s2)
+    inverse = inverse_root(s2)
     s = s2 * inverse
     w = b + s
     return m * b * (b + 2.0 * s) * inverse * inverse * inverse / (_FOUR_PI * w * w)
@@ -114,7 +113,7 @@ def isochrone_rho(r2, m, b):
 def _disc_height(z, b):
     """sqrt(z^2 + b^2) and its inverse, finite in the plane of a razor-thin disc."""
     h2 = at_least(z * z + b * b, tiny(z))
-    inverse = lax.rsqrt(h2)
+    inverse = inverse_root(h2)
     return h2 * inverse, inverse
 
 
@@ -122,14 +121,14 @@ def miyamoto_nagai_phi(x, y, z, gm, a, b):
     """-G m / sqrt(x^2 + y^2 + (a + sqrt(z^2 + b^2))^2) (Miyamoto & Nagai 1975, eq. 4)."""
     height, _ = _disc_height(z, b)
     s = a + height
-    return -gm * lax.rsqrt(x * x + y * y + s * s)
+    return -gm * inverse_root(x * x + y * y + s * s)
 
 
 def miyamoto_nagai_acc(x, y, z, gm, a, b):
     """Minus the gradient of `miyamoto_nagai_phi`."""
     height, inverse_height = _disc_height(z, b)
     s = a + height
-    inverse = lax.rsqrt(x * x + y * y + s * s)
+    inverse = inverse_root(x * x + y * y + s * s)
     pull = -gm * (inverse * inverse * inverse)
     return pull * x, pull * y, pull * z * (s * inverse_height)
 
@@ -144,7 +143,7 @@ def miyamoto_nagai_tidal(x, y, z, gm, a, b):
     height, inverse_height = _disc_height(z, b)
     s = a + height
     d2 = x * x + y * y + s * s
-    inverse = lax.rsqrt(d2)
+    inverse = inverse_root(d2)
     pull = gm * (inverse * inverse * inverse)
     slope = -3.0 * pull / d2
     tilt = z * inverse_height
@@ -163,7 +162,7 @@ def miyamoto_nagai_rho(x, y, z, m, a, b):
     height, inverse_height = _disc_height(z, b)
     s = a + height
     big_r2 = x * x + y * y
-    inverse = lax.rsqrt(big_r2 + s * s)
+    inverse = inverse_root(big_r2 + s * s)
     square = inverse * inverse
     shape = a * big_r2 + (a + 3.0 * height) * s * s
     cube = inverse_height * inverse_height * inverse_height
@@ -187,9 +186,9 @@ def _rod(x, y, z, a, b, c):
     off2 = y * y + s * s
     minus2 = (x - a) * (x - a) + off2
     plus2 = (x + a) * (x + a) + off2
-    inverse_product = lax.rsqrt(minus2) * lax.rsqrt(plus2)
-    t_minus = minus2 * lax.rsqrt(minus2)
-    t_plus = plus2 * lax.rsqrt(plus2)
+    inverse_product = inverse_root(minus2) * inverse_root(plus2)
+    t_minus = minus2 * inverse_root(minus2)
+    t_plus = plus2 * inverse_root(plus2)
     total = t_minus + t_plus
     # (total^2 - 4 a^2) / 2 without its cancellation far from the bar
     focal = x * x - a * a + off2 + t_minus * t_plus
