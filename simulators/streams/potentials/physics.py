@@ -5,8 +5,8 @@ Spherical and ellipsoidal families take a squared radius that the caller has kep
 the position is multiplied to get minus the acceleration, and rho [Msun/kpc^3]. Other families give
 accelerations. `gm` is G m [kpc^3/Myr^2].
 
-Every root is an `inverse_root`: see the timings in `special`. Subexpressions that two components
-share, such as the radius, are merged by XLA once they stand in one compiled expression.
+Inverse roots are from `inverse_root`: see the timings in `special`. Subexpressions that two
+components share, such as the radius, are merged by XLA once they stand in one compiled expression.
 """
 
 import math
@@ -50,7 +50,7 @@ def plummer_rho(r2, m, b):
 
 def hernquist_phi(r2, gm, a):
     """-G m / (r + a) (Hernquist 1990, eq. 5)."""
-    return -gm / (r2 * inverse_root(r2) + a)
+    return -gm / (jnp.sqrt(r2) + a)
 
 
 def hernquist_pull(r2, gm, a):
@@ -74,19 +74,18 @@ def jaffe_phi(r2, gm, a):
 
 def jaffe_pull(r2, gm, a):
     """G m / (r^2 (r + a))."""
-    return gm / (r2 * (r2 * inverse_root(r2) + a))
+    return gm / (r2 * (jnp.sqrt(r2) + a))
 
 
 def jaffe_rho(r2, m, a):
     """m a / (4 pi r^2 (r + a)^2)."""
-    w = r2 * inverse_root(r2) + a
+    w = jnp.sqrt(r2) + a
     return m * a / (_FOUR_PI * r2 * w * w)
 
 
 def isochrone_phi(r2, gm, b):
     """-G m / (b + sqrt(r^2 + b^2)) (Henon 1959)."""
-    s2 = r2 + b * b
-    return -gm / (b + s2 * inverse_root(s2))
+    return -gm / (b + jnp.sqrt(r2 + b * b))
 
 
 def isochrone_pull(r2, gm, b):
