@@ -34,7 +34,7 @@ from simulators.streams.release import AbstractRelease, Chen2024, release
 from simulators.streams.units import as_float
 
 #: Steps between the moments at which particles join the march.
-SEGMENT = 2 * CYCLE
+SEGMENT = 4 * CYCLE
 #: Default step [Myr].
 STEP = 0.5
 #: Particles advanced together on a CPU: their state stays in the second-level cache, and a step

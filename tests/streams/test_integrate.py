@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulators.streams.integrate import MARGIN, Trajectory, begin, finish, nystrom, trajectory
-from simulators.streams.integrate.stormer import march
+from simulators.streams.integrate.stormer import CYCLE, march
 from simulators.streams.potentials import Kepler, Logarithmic, LongMuraliBar, Plummer, Rotating
 from simulators.streams.units import G
 
@@ -28,7 +28,7 @@ def stormer(potential, x, v, t0, h, n):
 
 
 def run_stormer(potential, x, v, t0, h, n):
-    steps = jnp.arange(float(n)).reshape(-1, 8).astype(x[0].dtype)
+    steps = jnp.arange(float(n)).reshape(-1, CYCLE).astype(x[0].dtype)
     return stormer(potential, x, v, jnp.asarray(t0, x[0].dtype), jnp.asarray(h, x[0].dtype), steps)
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from simulators.streams.integrate.nystrom import Triple
 from simulators.streams.integrate.stormer import (
     CYCLE,
+    HISTORY,
     MARGIN,
     POSITION,
     VELOCITY,
@@ -134,7 +135,7 @@ def grid_rows(first: Sums, s: Triple, a: Triple, h: jax.Array, n_steps: int) -> 
     # The sums and accelerations before those recorded: n = -1 ... 3 and n = -3 ... 3.
     h2 = h * h
     early, (sn, dn) = [first.s], (first.s, first.ds)
-    known = [tuple(row[j] for row in first.ring) for j in range(CYCLE)]
+    known = [tuple(row[j] for row in first.ring) for j in range(HISTORY)]
     for j in range(MARGIN + 1):
         sn = tuple(si - di for si, di in zip(sn, dn, strict=True))
         dn = tuple(di - h2 * ai for di, ai in zip(dn, known[-2 - j], strict=True))
