@@ -36,8 +36,8 @@ class Standardiser(eqx.Module):
         Negative axes count from the last: (-2, -1) gives an image one mean and scale a channel,
         whether it is (H, W) or (C, H, W). Axes that an array lacks are passed over.
 
-        An element that never varies gets scale 1. Raises ValueError for an empty batch, sets
-        without a valid entry, or a non-finite valid value.
+        An element that never varies, but for rounding, gets scale 1. Raises ValueError for an
+        empty batch, sets without a valid entry, or a non-finite valid value.
         """
         mean, scale = [], []
         leaves, tree = jax.tree.flatten(x, is_leaf=is_masked)
@@ -46,9 +46,12 @@ class Standardiser(eqx.Module):
             array, valid, axes = _checked(name, leaf, pooled_axes)
             kind = array.dtype if np.issubdtype(array.dtype, np.floating) else np.float64
             array = array.astype(np.float64)
+            middle = array.mean(axes, keepdims=True, where=valid)[0]
             deviation = array.std(axes, keepdims=True, where=valid)[0]
-            mean.append(jnp.asarray(array.mean(axes, keepdims=True, where=valid)[0].astype(kind)))
-            scale.append(jnp.asarray(np.where(deviation > 0, deviation, 1.0).astype(kind)))
+            # The deviation of equal numbers is a rounding error of their mean, not always zero.
+            varies = deviation > np.finfo(kind).eps * np.abs(middle)
+            mean.append(jnp.asarray(middle.astype(kind)))
+            scale.append(jnp.asarray(np.where(varies, deviation, 1.0).astype(kind)))
         return cls(jax.tree.unflatten(tree, mean), jax.tree.unflatten(tree, scale), dtype)
 
     def __call__(self, x):

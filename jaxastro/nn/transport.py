@@ -93,12 +93,10 @@ class TransportDensity(AbstractConditionalDensity):
     dim: int = eqx.field(static=True)
     n_steps: int = eqx.field(static=True)
 
-    def regression_loss(self, key, x, context):
-        """Squared error of the denoiser at one random time, a scalar."""
+    def regression_loss(self, key, t, x, context):
+        """Squared error of the denoiser at one time, for random noise: a scalar."""
         z, _ = self.start.forward(x, context)
-        time_key, noise_key = jax.random.split(key)
-        t = jax.random.uniform(time_key, (), z.dtype)
-        noise = jax.random.normal(noise_key, z.shape, z.dtype)
+        noise = jax.random.normal(key, z.shape, z.dtype)
         output = self.denoiser(t, self.path.place(t, noise, z), context)
         return jnp.sum((output - self.path.target(t, noise, z)) ** 2)
 

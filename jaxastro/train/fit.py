@@ -19,8 +19,8 @@ from ..core.interrupt import Interrupted, stop_requests
 from .epoch import Program, Settings, State, length, n_batches, one_epoch, start, unravelled
 from .partition import trainable_leaves
 
-# Which stream of random numbers splits the data: no epoch has this number.
-_SPLIT = 2**31
+# Streams of random numbers that no epoch has: to split the data, and to judge the held-out part.
+_SPLIT, _JUDGE = 2**31, 2**31 + 1
 
 
 class Fitted(NamedTuple):
@@ -139,8 +139,10 @@ def fit(
         if checkpoint is not None:
             checkpoints.save(checkpoint, state._asdict(), {**identity, "history": history})
 
-    n_keys = sum(n_batches(n_train, n_held, settings.batch_size))
+    n_keys, n_held_keys = n_batches(n_train, n_held, settings.batch_size)
     axis = () if members is None else (members,)
+    # The same in every epoch: whether the held-out loss fell does not hang on its noise.
+    held_keys = key_data(generator(key, _JUDGE), key, (*axis, n_held_keys))
     with stop_requests() as requested:
         for epoch in range(len(history), max_epochs):
             if history and bool(np.all(state.done)):
@@ -149,6 +151,7 @@ def fit(
             rows = np.broadcast_to(np.arange(n_train, dtype=np.int32), (*axis, n_train))
             order = rng.permuted(rows, axis=-1)
             keys = key_data(rng, key, (*axis, n_keys))
+            keys = np.concatenate([keys, held_keys], axis=len(axis))
             state, losses = one_epoch(program, state, frozen, train, held, order, keys)
             history.append([np.asarray(value, float).tolist() for value in losses])
             _report(progress, epoch, history[-1])
