@@ -49,7 +49,8 @@ class Standardiser(eqx.Module):
             middle = array.mean(axes, keepdims=True, where=valid)[0]
             deviation = array.std(axes, keepdims=True, where=valid)[0]
             # The deviation of equal numbers is a rounding error of their mean, not always zero.
-            rounding = max(np.finfo(kind).eps, array.size * np.finfo(np.float64).eps)
+            n = array.size // max(1, middle.size)
+            rounding = max(np.finfo(kind).eps, n * np.finfo(np.float64).eps)
             varies = deviation > rounding * np.abs(middle)
             mean.append(jnp.asarray(middle.astype(kind)))
             scale.append(jnp.asarray(np.where(varies, deviation, 1.0).astype(kind)))
