@@ -25,6 +25,7 @@ from simulators.streams.integrate import (
     finish,
     march,
     nystrom,
+    one_piece,
     trajectory,
 )
 from simulators.streams.latents import Latents, release_times
@@ -39,7 +40,7 @@ SEGMENT = 4 * CYCLE
 STEP = 0.5
 #: Particles advanced together on a CPU: their state stays in the second-level cache, and a step
 #: is long enough to hide the cost of starting it.
-CHUNK = 512
+CHUNK = 128
 
 
 class Stream(NamedTuple):
@@ -234,7 +235,8 @@ def _march_all(force, state: Sums, entry, h, ks, chunk):
         state, _ = jax.lax.scan(piece, fresh, pieces)
         return finish(_select(entry == n_segments + 1, fresh, state), h)
 
-    x, v = jax.lax.map(one_chunk, (jax.tree.map(split, state), split(entry)))
+    every = one_piece(lambda *known: jax.lax.map(one_chunk, known))
+    x, v = every(jax.tree.map(split, state), split(entry))
     place = jnp.argsort(order)
 
     def join(a):

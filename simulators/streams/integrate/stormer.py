@@ -34,6 +34,7 @@ import numpy as np
 
 from simulators.streams.integrate.fence import fenced
 from simulators.streams.integrate.nystrom import Triple, nystrom
+from simulators.streams.integrate.piece import one_piece
 
 CYCLE = 4
 """Steps that are written out in one piece. Eight ran up to 8 per cent faster for 2048 stars and no
@@ -81,12 +82,13 @@ class Sums(NamedTuple):
 
     Attributes:
         s, ds: three arrays of the particles' shape each [kpc].
-        ring: three arrays (HISTORY, ...) [kpc/Myr^2], a_{n-7} to a_n.
+        ring: a_{n-7} to a_n [kpc/Myr^2], each as s: arrays of their own, because the cotangent of
+            a slice of one large array is padded to that array's size, in scalar code.
     """
 
     s: Triple
     ds: Triple
-    ring: Triple
+    ring: tuple[Triple, ...]
 
 
 def combine(weights, accelerations, components: int = 3) -> Triple:
@@ -138,8 +140,7 @@ def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Arr
         ds = tuple(di + h2 * ai for di, ai in zip(ds, known, strict=True))
         s = tuple(si + di for si, di in zip(s, ds, strict=True))
     # The oldest slot is never read before it is overwritten.
-    ring = tuple(jnp.stack([row[i] for row in (a[0], *a)]) for i in range(3))
-    return Sums(s, ds, ring)
+    return Sums(s, ds, (a[0], *a))
 
 
 def _cycle_weights() -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +189,8 @@ def march(acceleration: Callable, state: Sums, h: jax.Array, ks) -> Sums:
 
 def record(acceleration: Callable, state: Sums, h: jax.Array, ks) -> tuple[Sums, Triple, Triple]:
     """As `march`, and all s_n and a_n on the way: three arrays (n_steps, ...) each."""
-    state, (s, a) = _march(acceleration, state, h, ks, keep=True)
+    walk = one_piece(lambda *known: _march(acceleration, *known, keep=True))
+    state, (s, a) = walk(state, h, ks)
     flat = lambda row: row.reshape(-1, *row.shape[2:])  # noqa: E731
     return state, tuple(map(flat, s)), tuple(map(flat, a))
 
@@ -200,7 +202,7 @@ def _march(acceleration, state, h, ks, *, keep):
     def cycle(state, known):
         witness, k = known
         force = fenced(acceleration, witness)
-        known = [tuple(row[j] for row in state.ring) for j in range(HISTORY)]
+        known = list(state.ring)
 
         def ahead(i, table):
             """Three components of S + (i + 1) D + h^2 sum_m table[i, m] a_m."""
@@ -218,7 +220,7 @@ def _march(acceleration, state, h, ks, *, keep):
         stack = lambda rows: tuple(jnp.stack([row[c] for row in rows]) for c in range(3))  # noqa: E731
         sums = [ahead(i, _SUMS) for i in range(CYCLE)]
         kept = (stack(sums), stack(known[HISTORY:])) if keep else None
-        return Sums(sums[-1], ds, stack(known[CYCLE:])), kept
+        return Sums(sums[-1], ds, tuple(known[CYCLE:])), kept
 
     # Numbers that the compiler cannot know: it does not see which of them a cycle gets.
     n_cycles, length = jax.tree.leaves(ks)[0].shape[:2]
@@ -234,15 +236,14 @@ def finish(state: Sums, h: jax.Array) -> tuple[Triple, Triple]:
     """Positions (kpc) and velocities (kpc/Myr) `MARGIN` steps before the sums."""
     h2 = h * h
     s, ds, ring = state
-    a = [tuple(row[j] for row in ring) for j in range(HISTORY)]
     for j in range(MARGIN):
         s = tuple(si - di for si, di in zip(s, ds, strict=True))
-        ds = tuple(di - h2 * ai for di, ai in zip(ds, a[-2 - j], strict=True))
+        ds = tuple(di - h2 * ai for di, ai in zip(ds, ring[-2 - j], strict=True))
     # Now s is s_n and ds is s_n - s_{n-1}.
-    central = a[-1 - 2 * MARGIN :]
+    central = ring[-1 - 2 * MARGIN :]
     x = tuple(si + h2 * c for si, c in zip(s, combine(POSITION, central), strict=True))
     v = tuple(
         (di + 0.5 * h2 * ai) / h + h * c
-        for di, ai, c in zip(ds, a[-1 - MARGIN], combine(VELOCITY, central), strict=True)
+        for di, ai, c in zip(ds, ring[-1 - MARGIN], combine(VELOCITY, central), strict=True)
     )
     return x, v

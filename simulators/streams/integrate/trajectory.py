@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 from simulators.streams.integrate.nystrom import Triple
 from simulators.streams.integrate.stormer import (
     CYCLE,
-    HISTORY,
     MARGIN,
     POSITION,
     VELOCITY,
@@ -135,16 +134,15 @@ def grid_rows(first: Sums, s: Triple, a: Triple, h: jax.Array, n_steps: int) -> 
     # The sums and accelerations before those recorded: n = -1 ... 3 and n = -3 ... 3.
     h2 = h * h
     early, (sn, dn) = [first.s], (first.s, first.ds)
-    known = [tuple(row[j] for row in first.ring) for j in range(HISTORY)]
     for j in range(MARGIN + 1):
         sn = tuple(si - di for si, di in zip(sn, dn, strict=True))
-        dn = tuple(di - h2 * ai for di, ai in zip(dn, known[-2 - j], strict=True))
+        dn = tuple(di - h2 * ai for di, ai in zip(dn, first.ring[-2 - j], strict=True))
         early.insert(0, sn)
     width = 2 * MARGIN + 1
 
     def component(i):
         si = jnp.concatenate([jnp.stack([row[i] for row in early]), s[i]])
-        ai = jnp.concatenate([first.ring[i][-width:], a[i]])
+        ai = jnp.concatenate([jnp.stack([row[i] for row in first.ring[-width:]]), a[i]])
         window = [(ai[k : k + n_steps + 1],) for k in range(width)]
         here = ai[MARGIN : MARGIN + n_steps + 1]
         before, now, after = (si[k : k + n_steps + 1] for k in range(3))
