@@ -14,16 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulators.streams.integrate import (
-    CYCLE,
-    MARGIN,
-    Trajectory,
-    Triple,
-    begin,
-    finish,
-    march,
-    one_piece,
-)
+from simulators.streams.integrate import CYCLE, MARGIN, Trajectory, Triple, begin, finish, march
 from simulators.streams.integrate import nystrom as nystrom_steps
 from simulators.streams.integrate.stormer import record
 from simulators.streams.integrate.trajectory import grid_rows
@@ -162,8 +153,8 @@ class Stormer(AbstractIntegrator):
             return march(acceleration, state, h, clock), None
 
         first = begin(acceleration, x, v, t0, h)
-        walk = one_piece(lambda *known: jax.lax.scan(block, *known)[0])
-        return finish(walk(first, self._clock(t0, h, n_steps)), h)
+        last, _ = jax.lax.scan(block, first, self._clock(t0, h, n_steps))
+        return finish(last, h)
 
     def refined(self):
         """Half the step."""

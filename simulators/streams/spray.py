@@ -25,7 +25,6 @@ from simulators.streams.integrate import (
     finish,
     march,
     nystrom,
-    one_piece,
     trajectory,
 )
 from simulators.streams.latents import Latents, release_times
@@ -40,7 +39,7 @@ SEGMENT = 4 * CYCLE
 STEP = 0.5
 #: Particles advanced together on a CPU: their state stays in the second-level cache, and a step
 #: is long enough to hide the cost of starting it.
-CHUNK = 128
+CHUNK = 256
 
 
 class Stream(NamedTuple):
@@ -235,8 +234,7 @@ def _march_all(force, state: Sums, entry, h, ks, chunk):
         state, _ = jax.lax.scan(piece, fresh, pieces)
         return finish(_select(entry == n_segments + 1, fresh, state), h)
 
-    every = one_piece(lambda *known: jax.lax.map(one_chunk, known))
-    x, v = every(jax.tree.map(split, state), split(entry))
+    x, v = jax.lax.map(one_chunk, (jax.tree.map(split, state), split(entry)))
     place = jnp.argsort(order)
 
     def join(a):

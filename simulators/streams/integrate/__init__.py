@@ -1,7 +1,6 @@
 """Fixed-step integrators for test particles, elementwise on separate coordinates."""
 
 from simulators.streams.integrate.nystrom import Triple, nystrom
-from simulators.streams.integrate.piece import one_piece
 from simulators.streams.integrate.stormer import CYCLE, MARGIN, Sums, begin, finish, march
 from simulators.streams.integrate.trajectory import Trajectory, trajectory
 
@@ -15,6 +14,5 @@ __all__ = [
     "finish",
     "march",
     "nystrom",
-    "one_piece",
     "trajectory",
 ]

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulators.streams.integrate.fence import fenced
-from simulators.streams.integrate.piece import one_piece
 
 Triple = tuple[jax.Array, jax.Array, jax.Array]
 
@@ -89,5 +88,4 @@ def nystrom(
         x = tuple(xi + (a * h) * vi for xi, vi in zip(x, v, strict=True))
         return (x, v, t + a * h), None
 
-    walk = one_piece(lambda *known: jax.lax.scan(stage, *known)[0][:2])
-    return walk((tuple(x), tuple(v), t), (kicks, drifts))
+    return jax.lax.scan(stage, (tuple(x), tuple(v), t), (kicks, drifts))[0][:2]

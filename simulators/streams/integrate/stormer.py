@@ -34,7 +34,6 @@ import numpy as np
 
 from simulators.streams.integrate.fence import fenced
 from simulators.streams.integrate.nystrom import Triple, nystrom
-from simulators.streams.integrate.piece import one_piece
 
 CYCLE = 4
 """Steps that are written out in one piece. Eight ran up to 8 per cent faster for 2048 stars and no
@@ -189,8 +188,7 @@ def march(acceleration: Callable, state: Sums, h: jax.Array, ks) -> Sums:
 
 def record(acceleration: Callable, state: Sums, h: jax.Array, ks) -> tuple[Sums, Triple, Triple]:
     """As `march`, and all s_n and a_n on the way: three arrays (n_steps, ...) each."""
-    walk = one_piece(lambda *known: _march(acceleration, *known, keep=True))
-    state, (s, a) = walk(state, h, ks)
+    state, (s, a) = _march(acceleration, state, h, ks, keep=True)
     flat = lambda row: row.reshape(-1, *row.shape[2:])  # noqa: E731
     return state, tuple(map(flat, s)), tuple(map(flat, a))
 
