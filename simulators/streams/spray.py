@@ -37,8 +37,9 @@ from simulators.streams.units import as_float
 SEGMENT = 4 * CYCLE
 #: Default step [Myr].
 STEP = 0.5
-#: Particles advanced together on a CPU: their state stays in the second-level cache, and a step
-#: is long enough to hide the cost of starting it.
+#: Particles advanced together on a CPU: their state stays in the second-level cache. Fewer are as
+#: fast where XLA writes loops as one piece of machine code (see `jaxastro.cli`) and slower where
+#: it starts a kernel for every fusion.
 CHUNK = 256
 
 

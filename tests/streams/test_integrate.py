@@ -52,6 +52,15 @@ def test_order(method, order, steps):
     assert abs(np.log2(errors[0] / errors[1]) - order) < 1.0
 
 
+def test_march_refuses_cycles_of_another_length():
+    x, v = both([8.0, 0.0, 0.0]), both([0.0, 0.2, 0.0])
+    state = begin(Kepler(1e11).acc, x, v, jnp.zeros(()), jnp.asarray(1.0))
+    with pytest.raises(
+        ValueError, match=f"cycles of {CYCLE + 1} steps; give them in cycles of {CYCLE}"
+    ):
+        march(Kepler(1e11).acc, state, jnp.asarray(1.0), jnp.zeros((3, CYCLE + 1)))
+
+
 def test_kepler_period():
     """An orbit of eccentricity 0.5 closes after 2 pi sqrt(a^3 / G m), to 1e-9 of a."""
     a, m, e = 10.0, 1e11, 0.5

@@ -171,7 +171,7 @@ def march(acceleration: Callable, state: Sums, h: jax.Array, ks) -> Sums:
 
     The steps of a cycle are written out one after another, each from the sums at its start, so
     that no history is shifted through memory and no step waits for the sums of the one before.
-    Measured against a loop over single steps: 1.4 to 1.8 times faster, in reverse mode 1.6 to 2.3.
+    A loop over single steps took 1.6 times as long for 64 particles, value and reverse mode alike.
 
     Args:
         acceleration: `(x, y, z, k) -> (ax, ay, az)`, where `k` is what is to be known of the new
