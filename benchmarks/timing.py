@@ -6,12 +6,13 @@ float64.
 
 import os
 
+from jaxastro.cli import WHOLE_LOOPS  # imports neither JAX nor NumPy
+
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
-    # Loops as one piece of machine code, as `jaxastro` on the command line has them. It stands
-    # before the setting of threads: XLA reads nothing after that.
-    + " --xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
-    + " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    # As `jaxastro` on the command line has it, and before the setting of threads: XLA reads nothing
+    # after that.
+    + f" {WHOLE_LOOPS} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
 os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_PLATFORMS"] = "cpu"

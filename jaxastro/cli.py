@@ -12,6 +12,11 @@ import time
 import warnings
 from pathlib import Path
 
+WHOLE_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
+"""Has XLA write loops over small arrays as one piece of machine code, not as a queue of small
+kernels: the gradient of the GD-1 posterior takes less than half the time, for a compilation a third
+longer."""
+
 
 def main(argv=None) -> int:
     """Run a job; returns the exit status."""
@@ -77,11 +82,8 @@ def _configure():
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
     # ArviZ 0.23 announces its successor at every import.
     warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing", FutureWarning)
-    # Chains run in threads of their own; a second level of threads would only contend. And loops
-    # over small arrays as one piece of machine code, not as a queue of small kernels: the gradient
-    # of the GD-1 posterior takes less than half the time, for a compilation a third longer.
-    loops = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
-    os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen=false {loops}")
+    # Chains run in threads of their own; a second level of threads would only contend.
+    os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen=false {WHOLE_LOOPS}")
 
 
 def _gd1(args) -> int:

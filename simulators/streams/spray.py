@@ -38,7 +38,7 @@ SEGMENT = 4 * CYCLE
 #: Default step [Myr].
 STEP = 0.5
 #: Particles advanced together on a CPU: their state stays in the second-level cache. Fewer are as
-#: fast where XLA writes loops as one piece of machine code (see `jaxastro.cli`) and slower where
+#: fast where XLA writes loops as one piece of machine code (see the README) and slower where
 #: it starts a kernel for every fusion.
 CHUNK = 256
 

@@ -98,6 +98,11 @@ def combine(weights, accelerations, components: int = 3) -> Triple:
     )
 
 
+def stacked(rows) -> Triple:
+    """Triples, one a step, as three arrays with the steps along a new first axis."""
+    return tuple(jnp.stack([row[i] for row in rows]) for i in range(3))
+
+
 def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Array) -> Sums:
     """The sums at `t + MARGIN h` from position and velocity at grid time `t`.
 
@@ -215,9 +220,8 @@ def _march(acceleration, state, h, ks, *, keep):
             known.append(force(*ahead(i, _PLACES), jax.tree.map(lambda row, i=i: row[i], k)))
         gain = combine([1.0] * CYCLE, known[HISTORY - 1 : -1])
         ds = tuple(di + h2 * g for di, g in zip(state.ds, gain, strict=True))
-        stack = lambda rows: tuple(jnp.stack([row[c] for row in rows]) for c in range(3))  # noqa: E731
-        sums = [ahead(i, _SUMS) for i in range(CYCLE)]
-        kept = (stack(sums), stack(known[HISTORY:])) if keep else None
+        sums = [ahead(i, _SUMS) for i in (range(CYCLE) if keep else [CYCLE - 1])]
+        kept = (stacked(sums), stacked(known[HISTORY:])) if keep else None
         return Sums(sums[-1], ds, tuple(known[CYCLE:])), kept
 
     # Numbers that the compiler cannot know: it does not see which of them a cycle gets.
@@ -230,18 +234,26 @@ def _march(acceleration, state, h, ks, *, keep):
     return jax.lax.scan(jax.checkpoint(cycle) if keep else cycle, state, (witnesses, ks))
 
 
+def earlier(state: Sums, h: jax.Array, n: int) -> list[tuple[Triple, Triple]]:
+    """s and ds at the `n` steps before the state's, the latest first."""
+    h2 = h * h
+    s, ds, ring = state
+    found = []
+    for j in range(n):
+        s = tuple(si - di for si, di in zip(s, ds, strict=True))
+        ds = tuple(di - h2 * ai for di, ai in zip(ds, ring[-2 - j], strict=True))
+        found.append((s, ds))
+    return found
+
+
 def finish(state: Sums, h: jax.Array) -> tuple[Triple, Triple]:
     """Positions (kpc) and velocities (kpc/Myr) `MARGIN` steps before the sums."""
     h2 = h * h
-    s, ds, ring = state
-    for j in range(MARGIN):
-        s = tuple(si - di for si, di in zip(s, ds, strict=True))
-        ds = tuple(di - h2 * ai for di, ai in zip(ds, ring[-2 - j], strict=True))
-    # Now s is s_n and ds is s_n - s_{n-1}.
-    central = ring[-1 - 2 * MARGIN :]
+    s, ds = earlier(state, h, MARGIN)[-1]
+    central = state.ring[-1 - 2 * MARGIN :]
     x = tuple(si + h2 * c for si, c in zip(s, combine(POSITION, central), strict=True))
     v = tuple(
         (di + 0.5 * h2 * ai) / h + h * c
-        for di, ai, c in zip(ds, ring[-1 - MARGIN], combine(VELOCITY, central), strict=True)
+        for di, ai, c in zip(ds, state.ring[-1 - MARGIN], combine(VELOCITY, central), strict=True)
     )
     return x, v

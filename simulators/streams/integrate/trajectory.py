@@ -16,7 +16,9 @@ from simulators.streams.integrate.stormer import (
     Sums,
     begin,
     combine,
+    earlier,
     record,
+    stacked,
 )
 
 
@@ -133,16 +135,13 @@ def grid_rows(first: Sums, s: Triple, a: Triple, h: jax.Array, n_steps: int) -> 
     """
     # The sums and accelerations before those recorded: n = -1 ... 3 and n = -3 ... 3.
     h2 = h * h
-    early, (sn, dn) = [first.s], (first.s, first.ds)
-    for j in range(MARGIN + 1):
-        sn = tuple(si - di for si, di in zip(sn, dn, strict=True))
-        dn = tuple(di - h2 * ai for di, ai in zip(dn, first.ring[-2 - j], strict=True))
-        early.insert(0, sn)
     width = 2 * MARGIN + 1
+    early = stacked([*(s for s, _ in reversed(earlier(first, h, MARGIN + 1))), first.s])
+    ring = stacked(first.ring[-width:])
 
     def component(i):
-        si = jnp.concatenate([jnp.stack([row[i] for row in early]), s[i]])
-        ai = jnp.concatenate([jnp.stack([row[i] for row in first.ring[-width:]]), a[i]])
+        si = jnp.concatenate([early[i], s[i]])
+        ai = jnp.concatenate([ring[i], a[i]])
         window = [(ai[k : k + n_steps + 1],) for k in range(width)]
         here = ai[MARGIN : MARGIN + n_steps + 1]
         before, now, after = (si[k : k + n_steps + 1] for k in range(3))
