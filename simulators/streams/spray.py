@@ -21,11 +21,11 @@ from simulators.streams.integrate import (
     Sums,
     Trajectory,
     Triple,
-    begin,
     finish,
     march,
-    nystrom,
-    trajectory,
+    nystrom_path,
+    sums,
+    trajectory_from,
 )
 from simulators.streams.latents import Latents, release_times
 from simulators.streams.potentials import AbstractPotential
@@ -35,6 +35,8 @@ from simulators.streams.units import as_float
 
 #: Steps between the moments at which particles join the march.
 SEGMENT = 4 * CYCLE
+#: Nystrom steps of a particle's own size, at most 2 (SEGMENT - MARGIN) / SEGMENT of the grid's.
+OWN_STEPS = SEGMENT // 2
 #: Default step [Myr].
 STEP = 0.5
 #: Particles advanced together on a CPU: their state stays in the second-level cache. Fewer are as
@@ -155,9 +157,13 @@ def spray(
     segment = jnp.clip(jnp.ceil(jax.lax.stop_gradient((times + age) / (SEGMENT * h))), 1.0, None)
     entry = jnp.minimum(segment.astype(int), n_steps // SEGMENT)
     start = entry.astype(dtype) * (SEGMENT * h) - age
-    own_step = (start - times) / (SEGMENT // 2)
-    joined = nystrom(force, *released, times, own_step, SEGMENT // 2)
-    state = begin(force, *joined, start, h)
+    # By steps of its own to `MARGIN` steps before the march, then by those of the grid to as many
+    # after it: what Stormer's sums need.
+    own_step = (start - MARGIN * h - times) / OWN_STEPS
+    steps = [own_step] * OWN_STEPS + [jnp.full_like(own_step, h)] * 2 * MARGIN
+    x, v, acc = nystrom_path(force, *released, times, jnp.stack(steps))
+    x, v = (tuple(c[OWN_STEPS - 1 + MARGIN] for c in y) for y in (x, v))
+    state = sums(x, v, tuple(c[OWN_STEPS - 1 :] for c in acc), h)
 
     # What a step of the march needs to know: the time and the place of the satellite then.
     grid = path.rows[SEGMENT + 2 * (MARGIN + 1) : n_steps + 2 * (MARGIN + 1), :3]
@@ -177,10 +183,15 @@ def progenitor_path(host, x: Triple, v: Triple, h, n_steps: int) -> Trajectory:
 
     Grid point MARGIN + 1 is at the time -n_steps h, and MARGIN + 1 + n_steps at the present.
     """
-    zero = jnp.zeros((), jnp.result_type(h))
-    x, v = nystrom(host.acc, x, v, zero, h, MARGIN + 1)
+    beyond = 2 * MARGIN + 1
+    x, v, acc = nystrom_path(host.acc, x, v, jnp.zeros_like(h), jnp.broadcast_to(h, (beyond,)))
+    # The orbit goes back in time: what comes first in it is the last of these.
+    x, v = (tuple(c[MARGIN] for c in y) for y in (x, v))
+    first = sums(x, v, tuple(c[::-1] for c in acc), -h)
     length = n_steps + 2 * (MARGIN + 1)
-    return trajectory(host.acc, x, v, (MARGIN + 1) * h, -h, length).reversed()
+    # Single steps: one orbit costs little beside the stars, and compiles soonest so.
+    path = trajectory_from(host.acc, first, (MARGIN + 1) * h, -h, length, cycle=1)
+    return path.reversed()
 
 
 def _march_all(force, state: Sums, entry, h, ks, chunk):

@@ -1,8 +1,8 @@
 """Fixed-step integrators for test particles, elementwise on separate coordinates."""
 
-from simulators.streams.integrate.nystrom import Triple, nystrom
-from simulators.streams.integrate.stormer import CYCLE, MARGIN, Sums, begin, finish, march
-from simulators.streams.integrate.trajectory import Trajectory, trajectory
+from simulators.streams.integrate.nystrom import Triple, nystrom, nystrom_path
+from simulators.streams.integrate.stormer import CYCLE, MARGIN, Sums, begin, finish, march, sums
+from simulators.streams.integrate.trajectory import Trajectory, trajectory, trajectory_from
 
 __all__ = [
     "CYCLE",
@@ -14,5 +14,8 @@ __all__ = [
     "finish",
     "march",
     "nystrom",
+    "nystrom_path",
+    "sums",
     "trajectory",
+    "trajectory_from",
 ]

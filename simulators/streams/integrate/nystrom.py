@@ -75,17 +75,50 @@ def nystrom(
     True
     """
     dtype = jnp.result_type(x[0])
-    kicks, drifts = (jnp.asarray(c, dtype) for c in _sequence(n_steps))
+    t, h = _clock(t, h, dtype)
+    (x, v, _), _ = _stages(acceleration, (tuple(x), tuple(v), t), h, *_sequence(n_steps))
+    return x, v
+
+
+def nystrom_path(
+    acceleration: Callable, x: Triple, v: Triple, t: jax.Array, steps: jax.Array
+) -> tuple[Triple, Triple, Triple]:
+    """As `nystrom` by steps of any sizes, and everything after each of them.
+
+    Args:
+        acceleration, x, v, t: as there.
+        steps: one size [Myr] for each step, shape (n, ...) with that of x behind n.
+
+    Returns:
+        Positions, velocities and accelerations: three triples of arrays (n, ...).
+    """
+    dtype = jnp.result_type(x[0])
+    t, _ = _clock(t, steps[0], dtype)
+
+    def one(carry, h):
+        (x, v, t), acc = _stages(acceleration, carry, h, KICKS, np.append(DRIFTS, 0.0))
+        return (x, v, t), (x, v, acc)
+
+    return jax.lax.scan(one, (tuple(x), tuple(v), t), steps.astype(dtype))[1]
+
+
+def _clock(t, h, dtype):
     # The time stays a scalar if it can: what depends on it alone is then computed once.
     t, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
-    t = jnp.broadcast_to(t, jnp.broadcast_shapes(t.shape, h.shape))
+    return jnp.broadcast_to(t, jnp.broadcast_shapes(t.shape, h.shape)), h
+
+
+def _stages(acceleration, state, h, kicks, drifts):
+    """The state after these kicks and drifts, and the acceleration that the last kick took."""
+    dtype = state[0][0].dtype
 
     def stage(carry, coefficients):
-        x, v, t = carry
+        x, v, t = carry[0]
         b, a = coefficients
         acc = fenced(acceleration, b)(*x, t)
         v = tuple(vi + (b * h) * ai for vi, ai in zip(v, acc, strict=True))
         x = tuple(xi + (a * h) * vi for xi, vi in zip(x, v, strict=True))
-        return (x, v, t + a * h), None
+        return ((x, v, t + a * h), acc), None
 
-    return jax.lax.scan(stage, (tuple(x), tuple(v), t), (kicks, drifts))[0][:2]
+    begin = state, jax.tree.map(jnp.zeros_like, state[1])
+    return jax.lax.scan(stage, begin, (jnp.asarray(kicks, dtype), jnp.asarray(drifts, dtype)))[0]

@@ -23,6 +23,7 @@ error, and cost stability: this one is stable for frequencies up to 0.46 / h, th
 order 10 up to 0.25 / h.
 """
 
+import functools
 from collections.abc import Callable
 from fractions import Fraction
 from math import factorial
@@ -33,7 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulators.streams.integrate.fence import fenced
-from simulators.streams.integrate.nystrom import Triple, nystrom
+from simulators.streams.integrate.nystrom import Triple, nystrom_path
 
 CYCLE = 4
 """Steps that are written out in one piece. Eight ran up to 8 per cent faster for 2048 stars and no
@@ -109,29 +110,23 @@ def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Arr
     The accelerations three steps to either side come from steps of `nystrom`. For the
     arguments see there; `h` may be negative.
     """
-    dtype = jnp.result_type(x[0])
-    t, h = jnp.asarray(t, dtype), jnp.asarray(h, dtype)
-    # Both directions at once, in an axis of their own: one program instead of two.
-    sides = jnp.asarray([-1.0, 1.0], dtype).reshape(2, *(1 for _ in x[0].shape))
-    step = sides * h
-    now = jnp.broadcast_to(t, x[0].shape)[None] + jnp.zeros_like(step)
+    # Back to the first of them, then past all of them: one loop, so one program for the force.
+    steps = jnp.asarray([-1.0] * MARGIN + [1.0] * 2 * MARGIN, x[0].dtype) * h
+    *_, acc = nystrom_path(acceleration, x, v, t, steps)
+    return sums(x, v, tuple(ai[-len(_CENTRAL) :] for ai in acc), h)
 
-    def one(carry, _):
-        x, v, time = carry
-        x, v = nystrom(acceleration, x, v, time, step, 1)
-        time = time + step
-        return (x, v, time), (x, time)
 
-    both = tuple(tuple(jnp.stack([ci, ci]) for ci in c) for c in (x, v))
-    _, (places, times) = jax.lax.scan(one, (*both, now), length=MARGIN)
+def sums(x: Triple, v: Triple, acc: Triple, h: jax.Array) -> Sums:
+    """The sums `MARGIN` steps after position [kpc] and velocity [kpc/Myr] at a grid time.
 
-    def row(neighbours, middle):
-        back, ahead = neighbours[::-1, 0], neighbours[:, 1]
-        return jnp.concatenate([back, middle[None], ahead])
-
-    places = tuple(row(p, xi) for p, xi in zip(places, x, strict=True))
-    stencil = acceleration(*places, row(times, now[0]))
-    a = [tuple(ai[j] for ai in stencil) for j in range(2 * MARGIN + 1)]
+    Args:
+        x, v: three arrays each.
+        acc: the accelerations [kpc/Myr^2] from `MARGIN` steps before to as many after, three arrays
+            with the steps along a first axis.
+        h: step [Myr].
+    """
+    h = jnp.asarray(h, x[0].dtype)
+    a = [tuple(ai[j] for ai in acc) for j in range(2 * MARGIN + 1)]
     here, ahead = a[MARGIN], a[MARGIN + 1 :]
     h2 = h * h
     s = tuple(xi - h2 * c for xi, c in zip(x, combine(POSITION, a), strict=True))
@@ -147,43 +142,42 @@ def begin(acceleration: Callable, x: Triple, v: Triple, t: jax.Array, h: jax.Arr
     return Sums(s, ds, (a[0], *a))
 
 
-def _cycle_weights() -> tuple[np.ndarray, np.ndarray]:
-    """Weights of h^2 a in s and in x of the CYCLE steps ahead, each (CYCLE, HISTORY + CYCLE).
+@functools.cache
+def _cycle_weights(length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of h^2 a in s and in x of the `length` steps ahead, each (length, HISTORY + length).
 
-    With S and D the sums at step n, and the accelerations a_{n-7} ... a_{n+4} in columns 0 ... 11,
+    With S and D the sums at step n, and the accelerations a_{n-7}, a_{n-6} ... in the columns,
 
-        s_{n+i+1} = S + (i + 1) D + h^2 sum_m sums[i, m] a_m,
+        s_{n+i+1} = S + (i + 1) D + h^2 sum_m ends[i, m] a_m,
 
     and so for x with `places`, which adds the weights `PREDICT`.
     """
     now = HISTORY - 1
-    sums = np.zeros((CYCLE, HISTORY + CYCLE))
-    for i in range(CYCLE):
+    ends = np.zeros((length, HISTORY + length))
+    for i in range(length):
         # D grows by h^2 a_m with each step, and S by D: a_m counts once for every step since.
-        sums[i, now : now + i + 1] = np.arange(i + 1, 0, -1)
-    places = sums.copy()
-    for i in range(CYCLE):
+        ends[i, now : now + i + 1] = np.arange(i + 1, 0, -1)
+    places = ends.copy()
+    for i in range(length):
         for j, p in enumerate(PREDICT):
             places[i, now + i - j] += p
-    return sums, places
-
-
-_SUMS, _PLACES = _cycle_weights()
+    return ends, places
 
 
 def march(acceleration: Callable, state: Sums, h: jax.Array, ks) -> Sums:
-    """Advance the sums by whole cycles of `CYCLE` steps.
+    """Advance the sums by whole cycles of steps.
 
     The steps of a cycle are written out one after another, each from the sums at its start, so
     that no history is shifted through memory and no step waits for the sums of the one before.
-    A loop over single steps took 1.6 times as long for 64 particles, value and reverse mode alike.
+    Each is one more force to compile. A loop over single steps took 1.6 times as long as one over
+    cycles of `CYCLE` for 64 particles, value and reverse mode alike.
 
     Args:
         acceleration: `(x, y, z, k) -> (ax, ay, az)`, where `k` is what is to be known of the new
             step: one entry of `ks`.
         state: where to start.
         h: step, Myr.
-        ks: pytree of arrays (n_cycles, CYCLE, ...), one entry for each new step.
+        ks: pytree of arrays (n_cycles, length of a cycle, ...), one entry for each new step.
 
     Returns:
         The state after the last step.
@@ -201,6 +195,8 @@ def record(acceleration: Callable, state: Sums, h: jax.Array, ks) -> tuple[Sums,
 def _march(acceleration, state, h, ks, *, keep):
     h2 = h * h
     dtype = state.s[0].dtype
+    n_cycles, length = jax.tree.leaves(ks)[0].shape[:2]
+    to_sums, to_places = _cycle_weights(length)
 
     def cycle(state, known):
         witness, k = known
@@ -216,18 +212,15 @@ def _march(acceleration, state, h, ks, *, keep):
                 for si, di, pi in zip(state.s, state.ds, pull, strict=True)
             )
 
-        for i in range(CYCLE):
-            known.append(force(*ahead(i, _PLACES), jax.tree.map(lambda row, i=i: row[i], k)))
-        gain = combine([1.0] * CYCLE, known[HISTORY - 1 : -1])
+        for i in range(length):
+            known.append(force(*ahead(i, to_places), jax.tree.map(lambda row, i=i: row[i], k)))
+        gain = combine([1.0] * length, known[HISTORY - 1 : -1])
         ds = tuple(di + h2 * g for di, g in zip(state.ds, gain, strict=True))
-        sums = [ahead(i, _SUMS) for i in (range(CYCLE) if keep else [CYCLE - 1])]
-        kept = (stacked(sums), stacked(known[HISTORY:])) if keep else None
-        return Sums(sums[-1], ds, tuple(known[CYCLE:])), kept
+        ends = [ahead(i, to_sums) for i in (range(length) if keep else [length - 1])]
+        kept = (stacked(ends), stacked(known[HISTORY:])) if keep else None
+        return Sums(ends[-1], ds, tuple(known[length:])), kept
 
     # Numbers that the compiler cannot know: it does not see which of them a cycle gets.
-    n_cycles, length = jax.tree.leaves(ks)[0].shape[:2]
-    if length != CYCLE:
-        raise ValueError(f"ks: cycles of {length} steps; give them in cycles of {CYCLE}.")
     witnesses = jnp.asarray(np.resize(PREDICT, n_cycles), dtype)
     # For the reverse pass a cycle is made again: storing its positions step by step took longer.
     # Callers of `march` choose their own, longer, pieces.

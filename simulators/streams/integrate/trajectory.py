@@ -116,11 +116,21 @@ def trajectory(
     """
     dtype = jnp.result_type(x[0])
     t0, h = jnp.asarray(t0, dtype), jnp.asarray(h, dtype)
-    first = begin(acceleration, x, v, t0, h)
-    n_cycles = -(-n_steps // CYCLE)
-    n = jnp.arange(n_cycles * CYCLE).astype(dtype).reshape(n_cycles, CYCLE)
-    _, s, a = record(acceleration, first, h, t0 + (n + (MARGIN + 1)) * h)
+    return trajectory_from(acceleration, begin(acceleration, x, v, t0, h), t0, h, n_steps)
 
+
+def trajectory_from(
+    acceleration: Callable,
+    first: Sums,
+    t0: jax.Array,
+    h: jax.Array,
+    n_steps: int,
+    cycle: int = CYCLE,
+) -> Trajectory:
+    """As `trajectory`, from the sums `MARGIN` steps after `t0` on, in cycles of that length."""
+    n_cycles = -(-n_steps // cycle)
+    n = jnp.arange(n_cycles * cycle).astype(h.dtype).reshape(n_cycles, cycle)
+    _, s, a = record(acceleration, first, h, t0 + (n + (MARGIN + 1)) * h)
     return Trajectory(t0, h, grid_rows(first, s, a, h, n_steps))
 
 
