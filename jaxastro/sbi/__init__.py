@@ -1,5 +1,6 @@
 """Simulation-based inference: one file a method."""
 
+from .annealing import Annealed, anneal
 from .estimator import MisspecifiedWarning, NeuralPosterior, PosteriorEstimator, PosteriorNetwork
 from .fmpe import fmpe, transport_loss
 from .importance import Reweighted, reweight
@@ -10,6 +11,7 @@ from .nre import LearnedRatio, balanced_nre_loss, nre, nre_c_loss, nre_loss
 from .simulations import Simulations, simulate
 
 __all__ = [
+    "Annealed",
     "LearnedLikelihood",
     "LearnedRatio",
     "MisspecifiedWarning",
@@ -18,6 +20,7 @@ __all__ = [
     "PosteriorNetwork",
     "Reweighted",
     "Simulations",
+    "anneal",
     "balanced_nre_loss",
     "fmpe",
     "nle",

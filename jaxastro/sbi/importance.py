@@ -30,10 +30,7 @@ def reweight(key, posterior, model, observation, n=10_000, latents=None):
 
     Raises ValueError where the model has no likelihood or no draw has a finite weight.
     """
-    if not hasattr(model.simulator, "log_likelihood"):
-        raise ValueError(
-            f"{type(model.simulator).__name__} has no log_likelihood; reweighting needs one."
-        )
+    check_likelihood(model)
     draw_key, resample_key = jax.random.split(key)
     params = posterior.sample(draw_key, n)
     log_w = np.asarray(_log_weights(posterior, model, observation, latents, params), float)
@@ -43,9 +40,7 @@ def reweight(key, posterior, model, observation, n=10_000, latents=None):
         raise ValueError("no draw has a finite weight: the estimate and the model do not overlap.")
     w = np.exp(log_w - top)
     ess = w.sum() ** 2 / np.sum(w**2)
-    start = float(jax.random.uniform(resample_key))
-    points = (start + np.arange(n)) / n
-    index = np.minimum(np.searchsorted(np.cumsum(w) / w.sum(), points), n - 1)
+    index = systematic(resample_key, jnp.asarray(w))
     index = np.asarray(jax.random.permutation(jax.random.fold_in(resample_key, 1), index))
     draws = {name: np.asarray(value)[index][None] for name, value in params.items()}
     prior = model.prior
@@ -56,6 +51,25 @@ def reweight(key, posterior, model, observation, n=10_000, latents=None):
         float(top + np.log(w.mean())),
         float(w.std() / w.mean() / np.sqrt(n)),
     )
+
+
+def check_likelihood(model):
+    """Raise ValueError for a model whose simulator has no likelihood."""
+    if not hasattr(model.simulator, "log_likelihood"):
+        raise ValueError(
+            f"{type(model.simulator).__name__} has no log_likelihood; weights need one: take that "
+            "of `nle` or `nre`."
+        )
+
+
+def systematic(key, weights):
+    """Indices of as many draws as there are weights, each in proportion to its own, in order."""
+    n = len(weights)
+    total = jnp.cumsum(weights)
+    points = (
+        jax.random.uniform(key, dtype=weights.dtype) + jnp.arange(n).astype(weights.dtype)
+    ) / n
+    return jnp.minimum(jnp.searchsorted(total / total[-1], points), n - 1)
 
 
 @eqx.filter_jit
