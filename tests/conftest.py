@@ -103,7 +103,12 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
 
 
+# First, so that `-m example` finds them.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker("example")
     if config.getoption("--slow") or "slow" in config.getoption("markexpr"):
         return
     skip = pytest.mark.skip(reason="slow: give --slow or -m slow")

@@ -26,6 +26,12 @@ QUICK = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _flags(monkeypatch):
+    """Else the command's own option of XLA, which compiles longer, would stay for other tests."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+
 def test_missing_table_is_one_line(tmp_path, capsys):
     assert main(["gd1", "--out", str(tmp_path), "--track", str(tmp_path / "none.csv")]) == 2
     said = capsys.readouterr().err.strip()

@@ -78,7 +78,7 @@ def gd1_measurements(
         ValueError: if a position is outside the tracks or an uncertainty is not positive.
 
     >>> gd1_measurements().value.shape  # doctest: +SKIP
-    (5, 9)
+    (5, 7)
     """
     sigma = GD1_SIGMA | dict(sigma or {})
     if extra := set(sigma) - set(GD1_SIGMA):

@@ -79,7 +79,7 @@ class StreamTrack(AbstractForwardSimulator):
     >>> progenitor = dict(
     ...     phi2=0.0, distance=9.0, pm_phi1_cosphi2=-10.5, pm_phi2=-2.5, radial_velocity=-190.0
     ... )
-    >>> simulator.simulate(jax.random.key(0), progenitor).value.shape
+    >>> eqx.filter_jit(simulator.simulate)(jax.random.key(0), progenitor).value.shape
     (1, 2)
     """
 

@@ -70,7 +70,7 @@ class StreamCatalogue(AbstractTractableSimulator):
     ...     radial_velocity=-190.0,
     ...     fraction=0.5,
     ... )
-    >>> simulator.simulate(jax.random.key(0), params).values.shape
+    >>> eqx.filter_jit(simulator.simulate)(jax.random.key(0), params).values.shape
     (1, 50)
     """
 

@@ -7,9 +7,9 @@ through which the stream is differentiable in the release times; from there Stor
 carries it, at one acceleration a step.
 """
 
-import math
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,31 +18,23 @@ from jaxtyping import Array, Float
 from simulators.streams.integrate import (
     CYCLE,
     MARGIN,
-    Sums,
     Trajectory,
     Triple,
-    finish,
-    march,
     nystrom_path,
     sums,
     trajectory_from,
 )
+from simulators.streams.joining import SEGMENT, march_all
 from simulators.streams.latents import Latents, release_times
 from simulators.streams.potentials import AbstractPotential
 from simulators.streams.potentials.tide import tidal_acc
 from simulators.streams.release import AbstractRelease, Chen2024, release
 from simulators.streams.units import as_float
 
-#: Steps between the moments at which particles join the march.
-SEGMENT = 4 * CYCLE
 #: Nystrom steps of a particle's own size, at most 2 (SEGMENT - MARGIN) / SEGMENT of the grid's.
 OWN_STEPS = SEGMENT // 2
 #: Default step [Myr].
 STEP = 0.5
-#: Particles advanced together on a CPU: their state stays in the second-level cache. Fewer are as
-#: fast where XLA writes loops as one piece of machine code (see the README) and slower where
-#: it starts a kernel for every fusion.
-CHUNK = 256
 
 
 class Stream(NamedTuple):
@@ -120,16 +112,51 @@ def spray(
     """
     convention = Chen2024() if convention is None else convention
     position, velocity = as_float(position), as_float(velocity)
-    dtype = position.dtype
     n = latents.uniforms.shape[0]
     n_steps = _check(position, velocity, mass, age, times, n, step, n_steps)
-    age = as_float(age).astype(dtype)
-    mass = as_float(mass).astype(dtype)
+    age, mass, mass_final, times = (
+        None if a is None else as_float(a).astype(position.dtype)
+        for a in (age, mass, mass_final, times)
+    )
+    return _spray(
+        latents,
+        host,
+        position,
+        velocity,
+        mass,
+        age,
+        satellite,
+        convention,
+        mass_final,
+        times,
+        n_steps,
+        chunk,
+    )
+
+
+# An edge of the library: called from a script it would otherwise be compiled piece by piece, and
+# its loops afresh every time.
+@eqx.filter_jit
+def _spray(
+    latents,
+    host,
+    position,
+    velocity,
+    mass,
+    age,
+    satellite,
+    convention,
+    mass_final,
+    times,
+    n_steps,
+    chunk,
+):
+    dtype = position.dtype
+    n = latents.uniforms.shape[0]
     constant = mass_final is None
-    mass_final = mass if constant else as_float(mass_final).astype(dtype)
+    mass_final = mass if constant else mass_final
     normals = latents.normals.astype(dtype)
-    times = release_times(latents, age) if times is None else as_float(times)
-    times = times.astype(dtype)
+    times = release_times(latents, age).astype(dtype) if times is None else times
     arm = jnp.asarray(1.0 - 2.0 * (np.arange(n) % 2), dtype)
     h = age / n_steps
 
@@ -174,7 +201,7 @@ def spray(
         place, t = k
         return pull(x, y, z, t, tuple(place))
 
-    x, v = _march_all(force_on_grid, state, entry, h, (grid, clock), chunk)
+    x, v = march_all(force_on_grid, state, entry, h, (grid, clock), chunk)
     return Stream(x, v, times, arm)
 
 
@@ -192,76 +219,6 @@ def progenitor_path(host, x: Triple, v: Triple, h, n_steps: int) -> Trajectory:
     # Single steps: one orbit costs little beside the stars, and compiles soonest so.
     path = trajectory_from(host.acc, first, (MARGIN + 1) * h, -h, length, cycle=1)
     return path.reversed()
-
-
-def _march_all(force, state: Sums, entry, h, ks, chunk):
-    """March all particles to the present, those of like entry together."""
-    n = entry.shape[0]
-    if chunk is None:
-        chunk = CHUNK if jax.default_backend() == "cpu" else n
-    chunk = min(chunk, n)
-    n_chunks = -(-n // chunk)
-    # Sorted, so that a chunk idles until its first particle joins. The order is only a matter
-    # of speed: it carries no gradient.
-    order = jnp.argsort(entry)
-    padded = jnp.concatenate([order, jnp.broadcast_to(order[-1], (n_chunks * chunk - n,))])
-
-    def split(a):
-        return jnp.moveaxis(a[..., padded].reshape(*a.shape[:-1], n_chunks, chunk), -2, 0)
-
-    # The reverse pass keeps the states of all chunks at the start of every piece, and of one chunk
-    # and piece at a time the positions of all steps. The sum is least for this number of pieces.
-    n_segments = ks[1].shape[0]
-    rows = sum(leaf[..., 0].size for leaf in jax.tree.leaves(state))
-    n_pieces = max(1, round(math.sqrt(n_segments * 3 * SEGMENT / (rows * n_chunks))))
-    size = -(-n_segments // n_pieces)
-    n_pieces = -(-n_segments // size)
-    numbers = jnp.arange(1, n_pieces * size + 1)
-
-    def in_pieces(a):
-        idle = jnp.broadcast_to(a[-1:], (n_pieces * size - a.shape[0], *a.shape[1:]))
-        return jnp.concatenate([a, idle]).reshape(n_pieces, size, *a.shape[1:])
-
-    pieces = jax.tree.map(in_pieces, (numbers, ks))
-
-    def one_chunk(args):
-        fresh, entry = args
-        first = entry.min()
-
-        def segment(state, k):
-            number, k = k
-            state = _select(entry == number, fresh, state)
-            state = jax.lax.cond(
-                (number >= first) & (number <= n_segments),
-                lambda s: march(force, s, h, k),
-                lambda s: s,
-                state,
-            )
-            return state, None
-
-        @jax.checkpoint
-        def piece(state, k):
-            return jax.lax.scan(segment, state, k)
-
-        state, _ = jax.lax.scan(piece, fresh, pieces)
-        return finish(_select(entry == n_segments + 1, fresh, state), h)
-
-    x, v = jax.lax.map(one_chunk, (jax.tree.map(split, state), split(entry)))
-    place = jnp.argsort(order)
-
-    def join(a):
-        return a.reshape(-1)[:n][place]
-
-    return tuple(map(join, x)), tuple(map(join, v))
-
-
-def _select(condition, yes, no):
-    """Choose particle by particle; particles are along the last axis of every leaf."""
-
-    def leaf(a, b):
-        return jnp.where(condition.reshape((1,) * (a.ndim - 1) + (-1,)), a, b)
-
-    return jax.tree.map(leaf, yes, no)
 
 
 def _check(position, velocity, mass, age, times, n, step, n_steps) -> int:
