@@ -12,6 +12,7 @@ from jaxastro.nn import (
     MixtureDensity,
     affine_coupling_flow,
     block_neural_flow,
+    flow,
     masked_autoregressive_flow,
     spline_coupling_flow,
 )
@@ -151,3 +152,13 @@ def test_npe_learns_an_exact_posterior_with_each_density(name, members):
     divergence = posterior_log_prob(theta, x) - np.asarray(log_q)
     error = divergence.std() / np.sqrt(len(divergence))
     assert -5 * error < divergence.mean() < 0.05
+
+
+def test_many_draws_in_chunks_are_those_of_one_call(monkeypatch):
+    """601 rows, which no chunk divides."""
+    density, context = DENSITIES["spline coupling"](2, 1), jnp.zeros(1, jnp.float32)
+    in_chunks = density.sample_many(jax.random.key(1), context, 601)
+    monkeypatch.setattr(flow, "CHUNK", 1000)
+    at_once = density.sample_many(jax.random.key(1), context, 601)
+    assert in_chunks.shape == (601, 2)
+    np.testing.assert_allclose(in_chunks, at_once, rtol=1e-5, atol=1e-6)
