@@ -74,10 +74,11 @@ def run(name, method, n, seed, references, members):
             model = Model(made.model.prior, learned)
             weighed = reweight(key, posterior, model, x, n=N_CANDIDATES)
             ess.append(weighed.ess)
-            posterior = weighed.posterior
             if weighed.ess < N_EFFECTIVE:
                 annealed += 1
-                posterior = anneal(key, estimator.posterior(x), model, x, n=10_000).posterior
+                posterior = anneal(key, posterior, model, x, n=10_000).posterior
+            else:
+                posterior = weighed.posterior
         draws.append(np.asarray(posterior.sample(key, 10_000)["theta"]))
         reference.append(references.posterior_samples(name, i))
     if ess:

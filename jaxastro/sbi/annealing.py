@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import SamplePosterior
-from .importance import check_likelihood, systematic
+from .importance import check_likelihood, effective_number, systematic
 
 #: Share of particles that stays effective from one exponent to the next.
 _EFFECTIVE = 0.5
@@ -158,8 +158,7 @@ def _rise(ratio, most):
     ratio = ratio[np.isfinite(ratio)]
 
     def share(rise):
-        w = np.exp(rise * (ratio - ratio.max()))
-        return w.sum() ** 2 / np.sum(w**2) / len(w)
+        return effective_number(np.exp(rise * (ratio - ratio.max()))) / len(ratio)
 
     if share(most) >= _EFFECTIVE:
         return most

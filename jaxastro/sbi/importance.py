@@ -39,7 +39,7 @@ def reweight(key, posterior, model, observation, n=10_000, latents=None):
     if not np.isfinite(top):
         raise ValueError("no draw has a finite weight: the estimate and the model do not overlap.")
     w = np.exp(log_w - top)
-    ess = w.sum() ** 2 / np.sum(w**2)
+    ess = effective_number(w)
     index = systematic(resample_key, jnp.asarray(w))
     index = np.asarray(jax.random.permutation(jax.random.fold_in(resample_key, 1), index))
     draws = {name: np.asarray(value)[index][None] for name, value in params.items()}
@@ -60,6 +60,11 @@ def check_likelihood(model):
             f"{type(model.simulator).__name__} has no log_likelihood; weights need one: take that "
             "of `nle` or `nre`."
         )
+
+
+def effective_number(weights):
+    """How many equal weights would tell as much (Kish 1965)."""
+    return weights.sum() ** 2 / np.sum(weights**2)
 
 
 def systematic(key, weights):
