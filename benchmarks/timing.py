@@ -20,11 +20,10 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 
 # isort: split
-import importlib
 import platform
 import statistics
 import time
-from importlib import metadata
+from importlib import import_module, metadata
 from typing import Any, NamedTuple
 
 #: Calls longer than this are timed three times instead of five [s].
@@ -87,7 +86,7 @@ def missing(*modules) -> str | None:
     """Why these modules cannot be used, or `None` if they can."""
     for name in modules:
         try:
-            importlib.import_module(name)
+            import_module(name)
         except ModuleNotFoundError as error:
             if error.name == name.split(".")[0]:
                 return f"{name}: not installed"
@@ -109,5 +108,7 @@ def banner(*distributions) -> str:
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            found.append(f"{name} not installed")
+            # Agama built by its own Makefile has no metadata.
+            version = None if missing(name) else getattr(import_module(name), "__version__", "?")
+            found.append(f"{name} {version}" if version else f"{name} not installed")
     return f"Python {platform.python_version()}, {', '.join(found)}; {load()}"

@@ -124,11 +124,11 @@ def _gd1(args) -> int:
     clock.say(f"NUTS with {label}: {args.chains} chains of {args.draws} draws")
     if not args.no_doubled:
         # It only shows how the posterior moves: shorter, and from the first one's shape.
-        label, n_draws = "errors doubled", -(-args.draws // 4)
+        label, n_draws = "errors doubled", -(-args.draws // 2)
         posteriors[label] = run(
             jax.random.fold_in(key, 2),
             model.condition(data.scaled(2.0), latents=latents),
-            n_warmup=-(-args.warmup // 4),
+            n_warmup=-(-args.warmup // 2),
             n_draws=n_draws,
             initial=Laplace.of_draws(model.prior, posteriors["stated errors"]),
             checkpoint=state / "errors-doubled",

@@ -211,6 +211,7 @@ def progenitor_path(host, x: Triple, v: Triple, h, n_steps: int) -> Trajectory:
     Grid point MARGIN + 1 is at the time -n_steps h, and MARGIN + 1 + n_steps at the present.
     """
     beyond = 2 * MARGIN + 1
+    h = jnp.asarray(h, jnp.result_type(x[0]))
     x, v, acc = nystrom_path(host.acc, x, v, jnp.zeros_like(h), jnp.broadcast_to(h, (beyond,)))
     # The orbit goes back in time: what comes first in it is the last of these.
     x, v = (tuple(c[MARGIN] for c in y) for y in (x, v))
