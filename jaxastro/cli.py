@@ -206,15 +206,10 @@ def _maximum(args, key, target, folder, initial, clock):
         clock.say("maximum: taken from the earlier run")
         return Laplace(arrays["u"], arrays["covariance"], int(arrays["n_repaired"]))
 
-    def progress(ended, total, best):
-        line = f"\rmaximum: {ended}/{total} searches ended, log density {best:.2f}"
-        print(line, end="", file=sys.stderr, flush=True)
-
     n = len(initial)
     best = find_map(
-        key, target, initial=initial, n_starts=n, n_draws=n, n_keep=min(n, 3), progress=progress
+        key, target, initial=initial, n_starts=n, n_draws=n, n_keep=min(n, 3), progress=True
     )
-    print(file=sys.stderr)
     agree = int(np.sum(best.starts["log_density"] > best.log_density - 0.5))
     clock.say(
         f"maximum: log density {best.log_density:.2f}, reached by {agree} of "

@@ -207,7 +207,8 @@ def _advance(target, run, keys, state, checkpoint, identity, report):
                 if done[group[0]] < total and not requested():
                     pending.add(pool.submit(segment, group))
             if finished and report:
-                report(_progress(run, state, time.monotonic() - began))
+                facts = _progress(run, state, time.monotonic() - began)
+                report(facts, last=facts.done == facts.total)
             if finished and time.monotonic() - saved > SAVE_SECONDS:
                 save()
                 saved = time.monotonic()

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 
 from ..core import Target
+from ..core.progress import reporter
 from .gradient import evaluate, evaluate_gradient, on_threads, resolve_mode
 
 
@@ -54,7 +55,8 @@ def find_map(
     Args:
         key: typed PRNG key.
         target: a `Target`.
-        progress: called as `progress(ended, total, best_log_density)` after each round of searches.
+        progress: True for a line on standard error, or a function of (ended, total, best log
+            density), after each round of searches.
 
     Raises:
         ValueError: bad counts or shapes, or no draw with a finite density.
@@ -69,6 +71,7 @@ def find_map(
 
     searches = [_Search(u) for u in np.asarray(starts, float)]
     active = list(searches)
+    report = reporter(progress, "maximum: {}/{} searches ended, log density {:.2f}".format)
     while active:
 
         def advance(search):
@@ -78,9 +81,8 @@ def find_map(
         active.sort(key=lambda s: s.value)
         active = active[: max(n_keep, (len(active) + 1) // 2)]
         active = [s for s in active if not s.finished and s.n_evaluations < max_evaluations]
-        if progress:
-            best = max(-s.value for s in searches)
-            progress(len(searches) - len(active), len(searches), best)
+        ended = len(searches) - len(active)
+        report(ended, len(searches), max(-s.value for s in searches), last=not active)
 
     searches.sort(key=lambda s: s.value)
     found = searches[0]

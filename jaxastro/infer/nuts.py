@@ -1,8 +1,6 @@
 """The no-U-turn sampler: multi-chain, with warm-up, resumable to the bit."""
 
-import sys
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import SamplePosterior, Target
+from ..core.progress import reporter
 from .chains import Run, run_chains
 from .gradient import evaluate_gradient, resolve_mode, worker_count
 from .laplace import Laplace
@@ -142,7 +141,7 @@ def nuts(
             (inverse_mass, inverse_mass_matrix is not None, step),
             checkpoint=checkpoint,
             resume=resume,
-            report=_reporter(progress),
+            report=reporter(progress, _line) if progress else None,
         )
     draws = _constrain(target.prior, jnp.asarray(u))
     attrs = {
@@ -232,26 +231,9 @@ def _check(target, n_chains, n_warmup, n_draws, every, max_treedepth, target_acc
         raise ValueError(f"target_accept={target_accept}; it must lie between 0 and 1.")
 
 
-def _reporter(progress) -> Callable[[Progress], None] | None:
-    if progress is None or progress is False:
-        return None
-    if progress is not True:
-        return progress
-
-    shown = [-1.0]
-
-    def line(p):
-        if p.done < p.total and p.seconds - shown[0] < 1.0:
-            return
-        shown[0] = p.seconds
-        stage = "warm-up" if p.warming_up else "sampling"
-        end = "\n" if p.done == p.total else ""
-        print(
-            f"\rNUTS {stage}: {p.done}/{p.total} steps, {p.divergences} divergences, "
-            f"acceptance {p.acceptance:.2f}, {p.seconds:.0f} s ",
-            end=end,
-            file=sys.stderr,
-            flush=True,
-        )
-
-    return line
+def _line(p):
+    stage = "warm-up" if p.warming_up else "sampling"
+    return (
+        f"NUTS {stage}: {p.done}/{p.total} steps, {p.divergences} divergences, "
+        f"acceptance {p.acceptance:.2f}, {p.seconds:.0f} s"
+    )

@@ -1,7 +1,6 @@
 """Sequential Monte Carlo from an estimate to the posterior by a likelihood."""
 
 import math
-import sys
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core import SamplePosterior
+from ..core.progress import reporter
 from .importance import check_likelihood, effective_number, systematic
 
 #: Share of particles that stays effective from one exponent to the next.
@@ -125,6 +125,7 @@ def anneal(
         )
     beta, scale, log_evidence = 0.0, jnp.zeros(()), 0.0
     exponents, acceptance = [], []
+    report = reporter(progress, "beta {:.2e}, {:.0%} of moves accepted".format)
     # The last stage moves the draws once more: it raises nothing.
     while len(exponents) < 2 or exponents[-2] < 1.0:
         ratio = np.asarray(particles.ratio, float)
@@ -138,9 +139,7 @@ def anneal(
         )
         exponents.append(beta)
         acceptance.append(float(accepted))
-        _report(progress, beta, acceptance[-1])
-    if progress is True:
-        print(file=sys.stderr)
+        report(beta, acceptance[-1], last=len(exponents) > 1 and exponents[-2] == 1.0)
     prior = model.prior
     params = _constrained(prior, particles.u)
     draws = {name: np.asarray(value)[None] for name, value in params.items()}
@@ -167,16 +166,6 @@ def _rise(ratio, most):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if share(middle) >= _EFFECTIVE else (low, middle)
     return high
-
-
-def _report(progress, beta, accepted):
-    if progress is None or progress is False:
-        return
-    if progress is not True:
-        progress(beta, accepted)
-        return
-    line = f"\rbeta {beta:.2e}, {accepted:.0%} of moves accepted "
-    print(line, end="", file=sys.stderr, flush=True)
 
 
 @eqx.filter_jit

@@ -1,6 +1,5 @@
 """Pairs of parameters and observations to learn from."""
 
-import sys
 import time
 import warnings
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..core import Model, Prior
 from ..core.masked import zero_padding
+from ..core.progress import reporter
 
 
 class Simulations(eqx.Module):
@@ -91,17 +91,14 @@ def simulate(key, model, n, *, batch_size=1000, progress=None):
     batch_size = min(batch_size, n)
     parts = []
     began = time.monotonic()
+    report = reporter(
+        progress, lambda done, n: f"simulations: {done}/{n}, {time.monotonic() - began:.0f} s"
+    )
     for i, start in enumerate(range(0, n, batch_size)):
         batch = _simulate(model, jax.random.fold_in(key, i), batch_size)
         parts.append(jax.tree.map(np.asarray, batch))
         done = min(start + batch_size, n)
-        if progress is True:
-            seconds = time.monotonic() - began
-            end = "\n" if done == n else ""
-            line = f"\rsimulations: {done}/{n}, {seconds:.0f} s "
-            print(line, end=end, file=sys.stderr, flush=True)
-        elif progress:
-            progress(done, n)
+        report(done, n, last=done == n)
     params, observations = jax.tree.map(lambda *a: np.concatenate(a)[:n], *parts)
     return Simulations(model.prior, params, observations)
 

@@ -1,7 +1,6 @@
 """The one training loop: whole epochs in one program, best weights kept, resumable exactly."""
 
 import hashlib
-import sys
 import time
 import warnings
 from functools import cache, partial
@@ -16,6 +15,7 @@ import optax
 from ..core import checkpoint as checkpoints
 from ..core.host_random import generator, key_data
 from ..core.interrupt import Interrupted, stop_requests
+from ..core.progress import reporter
 from .epoch import Program, Settings, State, length, n_batches, one_epoch, start, unravelled
 from .partition import trainable_leaves
 
@@ -132,6 +132,7 @@ def fit(
         "settings": list(settings),
     }
     history = []
+    report = reporter(progress, _line)
     if checkpoint is not None and checkpoints.exists(checkpoint):
         state, history = _resume(checkpoint, state, identity)
 
@@ -154,7 +155,8 @@ def fit(
             keys = np.concatenate([keys, held_keys], axis=len(axis))
             state, losses = one_epoch(program, state, frozen, train, held, order, keys)
             history.append([np.asarray(value, float).tolist() for value in losses])
-            _report(progress, epoch, history[-1])
+            ended = epoch + 1 == max_epochs or bool(np.all(state.done))
+            report(epoch + 1, *history[-1], last=ended)
             if epoch == 0 and not np.all(np.isfinite(state.best)):
                 raise ValueError(
                     f"the loss is {history[0][0]} (training) and {history[0][1]} (held out) in the "
@@ -175,8 +177,6 @@ def fit(
             f"that are kept (held-out loss {np.asarray(state.best)}). Lower learning_rate.",
             stacklevel=2,
         )
-    if progress is True:
-        print(file=sys.stderr)
     trained = eqx.combine(unravelled(program, state.best_params), frozen, static)
     curves = np.asarray(history, float)
     stopped = "nan" if diverged else "plateau" if bool(np.all(state.done)) else "max_epochs"
@@ -252,16 +252,5 @@ def _constant(rate):
     return lambda step: rate
 
 
-def _report(progress, epoch, losses):
-    if progress is None or progress is False:
-        return
-    if progress is not True:
-        progress(epoch + 1, *losses)
-        return
-    train, held = (np.mean(value) for value in losses)
-    print(
-        f"\repoch {epoch + 1}: loss {train:.4f}, held out {held:.4f} ",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
+def _line(epoch, train, held):
+    return f"epoch {epoch}: loss {np.mean(train):.4f}, held out {np.mean(held):.4f}"
