@@ -9,6 +9,7 @@ import numpy as np
 import numpyro.distributions as dist
 from numpyro.distributions.transforms import biject_to
 
+from .fixed_order import FixedOrder
 from .truncation import truncate
 
 
@@ -75,7 +76,7 @@ class Prior(eqx.Module):
     ((2,), ['mass', 'q'])
     """
 
-    distributions: tuple
+    fields: FixedOrder
     names: tuple[str, ...] = eqx.field(static=True)
     unit_strings: tuple[str, ...] = eqx.field(static=True)
     label_strings: tuple[str, ...] = eqx.field(static=True)
@@ -91,11 +92,16 @@ class Prior(eqx.Module):
                     "distribution: Parameter(distribution, unit=...)."
                 )
         self.names = tuple(named)
-        self.distributions = tuple(_checked(name, p.distribution) for name, p in named.items())
+        self.fields = FixedOrder(tuple(_checked(name, p.distribution) for name, p in named.items()))
         self.unit_strings = tuple(p.unit for p in named.values())
         self.label_strings = tuple(
             name if p.label is None else p.label for name, p in named.items()
         )
+
+    @property
+    def distributions(self):
+        """One NumPyro distribution a parameter, in the order of `names`."""
+        return self.fields.tree
 
     @property
     def units(self):
