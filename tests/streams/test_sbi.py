@@ -8,7 +8,8 @@ import pytest
 
 from jaxastro.core import Model
 from jaxastro.diagnose import calibration
-from jaxastro.sbi import MisspecifiedWarning, npe, nre, simulate
+from jaxastro.infer import Laplace, nuts
+from jaxastro.sbi import MisspecifiedWarning, anneal, npe, nre, simulate
 from tests.sbi.linear_gaussian import SMALL
 from tests.streams.reduced import reduced_model
 
@@ -81,3 +82,48 @@ def test_npe_is_calibrated_over_the_prior():
     assert not calibration(
         jax.random.key(3), wrong, new, densities=False, false_alarm=FALSE_ALARM
     ), "the ranks do not see errors 1.3 times too small"
+
+
+@pytest.mark.slow
+def test_nuts_npe_and_anneal_agree_on_mock_tracks():
+    """One posterior by three ways: an estimate, its correction by the likelihood, and NUTS.
+
+    At steps of 4 Myr the likelihood is smooth enough for NUTS to mix. Errors of the means are
+    1 / sqrt(ESS) of a posterior's deviation, with half of the draws for the annealed ones; the
+    false-alarm rate over two mocks of nine parameters is 1e-3.
+    """
+    model = reduced_model(step=4.0)
+    pairs = simulate(jax.random.key(0), model, 5000)
+    estimator, _ = npe(jax.random.key(1), pairs, members=3)
+    latents = model.simulator.fixed_latents(0)
+    mocks = simulate(jax.random.key(7), model, 2)
+    for i in range(2):
+        observation = jax.tree.map(lambda a, i=i: jnp.asarray(a[i]), mocks.observations)
+        estimate = estimator.posterior(observation)
+        key = jax.random.fold_in(jax.random.key(2), i)
+        annealed = anneal(key, estimate, model, observation, 2000, latents=latents).posterior
+        draws = estimate.draws(key, 2000)
+        chain = nuts(
+            key,
+            model.condition(observation, latents=latents),
+            n_warmup=150,
+            n_draws=400,
+            initial=Laplace.of_draws(model.prior, draws),
+            max_treedepth=6,
+        )
+        rows = chain.summary().rows
+        assert min(row["ess_bulk"] for row in rows.values()) > 100
+        assert max(row["r_hat"] for row in rows.values()) < 1.05
+        for name, value in annealed.flat().items():
+            mean, sd = rows[name]["mean"], rows[name]["sd"]
+            shift, ratio = (value.mean() - mean) / sd, value.std() / sd
+            print(f"{i} {name}: annealed {shift:+.2f} sigma, x {ratio:.2f}", end="; ")
+            error = np.sqrt(1 / rows[name]["ess_bulk"] + 1 / 1000)
+            assert abs(shift) < 4.2 * error
+            assert abs(np.log(ratio)) < 4.2 * error
+            free = draws.flat()[name]
+            shift, ratio = (free.mean() - mean) / sd, free.std() / sd
+            print(f"npe {shift:+.2f} sigma, x {ratio:.2f}")
+            # Trained on other release times, 32 particles of them, and on 5000 simulations alone.
+            assert abs(shift) < 1.5
+            assert 0.7 < ratio < 2.0
