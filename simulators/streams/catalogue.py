@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from simulators.streams.potentials.special import at_least
+from simulators.shared.elementwise import at_least
+from simulators.shared.fields import as_float
 from simulators.streams.summaries import StreamSummary
-from simulators.streams.units import as_float
 
 _LOG_2PI = math.log(2.0 * math.pi)
 

@@ -4,10 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.shared.elementwise import at_least
+from simulators.shared.fields import as_float, cast, check, check_finite
 from simulators.streams.potentials import AbstractPotential, physics
-from simulators.streams.potentials.base import cast, check, check_finite
-from simulators.streams.potentials.special import at_least, squared_radius
-from simulators.streams.units import G, as_float
+from simulators.streams.potentials.special import squared_radius
+from simulators.streams.units import G
 
 
 def _optional(value):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from simulators.streams.units import as_float
+from simulators.shared.fields import as_float
 
 
 class Latents(NamedTuple):

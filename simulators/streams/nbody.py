@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from simulators.shared.elementwise import at_least, inverse_root
+from simulators.shared.fields import as_float
 from simulators.streams.integrate import Triple, nystrom
 from simulators.streams.potentials import AbstractPotential
-from simulators.streams.potentials.special import at_least, inverse_root
-from simulators.streams.units import G, as_float
+from simulators.streams.units import G
 
 #: Rows of the matrix of pairs that are in memory at a time, per method `_pairs`.
 BLOCK = 64

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from simulators.shared.fields import as_float
 from simulators.streams.frames import GD1, GreatCircleFrame, icrs_to_stream
 from simulators.streams.tables import (
     galstreams_track,
@@ -19,7 +20,6 @@ from simulators.streams.tables import (
     pick_columns,
     read_columns,
 )
-from simulators.streams.units import as_float
 
 OBSERVABLES = ("phi2", "distance", "pm_phi1_cosphi2", "pm_phi2", "radial_velocity")
 _ICRS = ("ra", "dec", "distance", "pm_ra_cosdec", "pm_dec", "radial_velocity")

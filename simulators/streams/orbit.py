@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from simulators.shared.fields import as_float
 from simulators.streams.potentials import AbstractPotential
 from simulators.streams.potentials.base import Positions
 from simulators.streams.solvers import AbstractIntegrator, Adaptive, Nystrom, Stormer
-from simulators.streams.units import as_float
 
 __all__ = ["Adaptive", "Nystrom", "OrbitSolution", "Stormer", "advance", "orbit", "orbit_error"]
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from simulators.streams.units import DEG, KMS, as_float
+from simulators.shared.fields import as_float
+from simulators.streams.units import DEG, KMS
 
 # Roll about the x axis that brings z to the Galactic pole, as in astropy [deg].
 _ROLL0 = 58.5986320306

@@ -18,9 +18,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from simulators.shared.elementwise import at_least
+from simulators.shared.fields import as_float
 from simulators.streams.integrate import Triple
-from simulators.streams.potentials.special import at_least
-from simulators.streams.units import DEG, G, as_float
+from simulators.streams.units import DEG, G
 
 
 class AbstractRelease(eqx.Module):

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxastro.core import AbstractForwardSimulator
+from simulators.shared.fields import as_float
 from simulators.streams.frames import (
     GD1,
     GreatCircleFrame,
@@ -22,7 +23,6 @@ from simulators.streams.potentials import AbstractPotential
 from simulators.streams.release import AbstractRelease, Fardal2015
 from simulators.streams.spray import STEP, Latents, Stream, spray
 from simulators.streams.summaries import StreamSummary, summarize
-from simulators.streams.units import as_float
 
 
 class TrackPrediction(eqx.Module):

@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulators.shared.elementwise import at_least, at_most
 from simulators.streams.integrate import CYCLE, MARGIN, Trajectory, Triple, begin, finish, march
 from simulators.streams.integrate import nystrom as nystrom_steps
 from simulators.streams.integrate.stormer import record
 from simulators.streams.integrate.trajectory import grid_rows
-from simulators.streams.potentials.special import at_least, at_most
 
 
 class Plan(NamedTuple):

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from simulators.shared.fields import as_float
 from simulators.streams.integrate import (
     CYCLE,
     MARGIN,
@@ -29,7 +30,6 @@ from simulators.streams.latents import Latents, release_times
 from simulators.streams.potentials import AbstractPotential
 from simulators.streams.potentials.tide import tidal_acc
 from simulators.streams.release import AbstractRelease, Chen2024, release
-from simulators.streams.units import as_float
 
 #: Nystrom steps of a particle's own size, at most 2 (SEGMENT - MARGIN) / SEGMENT of the grid's.
 OWN_STEPS = SEGMENT // 2

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from simulators.shared.elementwise import at_least
 from simulators.streams.frames import wrap_degrees
-from simulators.streams.potentials.special import at_least
 
 # Weight, in particles, of the prior line on the level of the track. With the hundred or so
 # particles of a normal neighbourhood it moves the track by 1e-6 of its distance from that line.

@@ -7,9 +7,6 @@ are converted once, at the boundary, with the factors below.
 
 import math
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float
-
 #: Newton's constant [kpc^3 Msun^-1 Myr^-2]: CODATA 2018 G with the IAU 2015 nominal GM_sun.
 G = 4.498502151469554e-12
 #: One km/s in kpc/Myr: Julian year over pc = 648000/pi au, au = 149597870.7 km (IAU 2012, 2015).
@@ -24,29 +21,3 @@ MAS_PER_YR = MAS * 1e6
 GYR = 1e3
 #: One pc in kpc.
 PC = 1e-3
-
-
-def as_float(value) -> Float[Array, "..."]:
-    """Turn a number or array into a strongly typed floating array; a converter for fields.
-
-    Floating arrays keep their dtype. Integers and Python numbers get JAX's default float dtype, so
-    that `NFW(1e12, 15)` and `NFW(jnp.asarray(1e12), jnp.asarray(15.0))` share one compiled program.
-
-    Args:
-        value: a Python number, NumPy or JAX array, or tracer.
-
-    Raises:
-        TypeError: if `value` is complex or no number at all.
-
-    >>> as_float(3).dtype == as_float(3.0).dtype
-    True
-    """
-    try:
-        array = jnp.asarray(value)
-    except TypeError as error:
-        raise TypeError(f"as_float: expected a real number or array, got {value!r}") from error
-    if jnp.issubdtype(array.dtype, jnp.complexfloating):
-        raise TypeError(f"as_float: expected a real number or array, got dtype {array.dtype}")
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        return array.astype(jnp.result_type(float))
-    return array.astype(array.dtype)

@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.shared.elementwise import at_least, at_most, inverse_root
+from simulators.shared.fields import as_float, cast, check, check_finite
 from simulators.streams.potentials import physics
-from simulators.streams.potentials.base import AbstractPotential, cast, check, check_finite
-from simulators.streams.potentials.special import at_least, at_most, inverse_root, squared_radius
-from simulators.streams.units import G, as_float
+from simulators.streams.potentials.base import AbstractPotential
+from simulators.streams.potentials.special import squared_radius
+from simulators.streams.units import G
 
 
 class LongMuraliBar(AbstractPotential):

@@ -9,45 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from simulators.streams.potentials.special import at_least
-from simulators.streams.units import G, as_float
+from simulators.shared.elementwise import at_least
+from simulators.shared.fields import as_float
+from simulators.streams.units import G
 
 #: One coordinate of any shape; the three coordinates of a call share it.
 Coordinate = Float[Array, "*shape"]
 Positions = Float[Array, "*shape 3"]
-
-
-def cast(x, *values):
-    """The values in the dtype of the coordinate `x`: coordinates decide the precision."""
-    return tuple(jnp.asarray(v).astype(x.dtype) for v in values)
-
-
-def check(potential, *names, least=0.0, open_end=True, below=math.inf):
-    """Refuse concrete parameters outside (least, below), [least, below) with `open_end` false.
-
-    Tracers pass: their values are not known.
-
-    Raises:
-        ValueError: names the class, the argument, its value and the remedy.
-    """
-    for name in names:
-        value = getattr(potential, name)
-        if not isinstance(value, (np.ndarray, jax.Array)) or isinstance(value, jax.core.Tracer):
-            continue
-        array = np.asarray(value)
-        inside = (array > least if open_end else array >= least) & (array < below)
-        if not np.all(np.isfinite(array) & inside):
-            bounds = [] if least == -math.inf else [f"{'above' if open_end else '>='} {least:g}"]
-            bounds += [] if below == math.inf else [f"below {below:g}"]
-            raise ValueError(
-                f"{type(potential).__name__}: argument `{name}` = {array} is outside its support; "
-                f"give {' and '.join(['finite values', *bounds])}."
-            )
-
-
-def check_finite(potential, *names):
-    """Refuse concrete parameters that are not finite."""
-    check(potential, *names, least=-math.inf)
 
 
 def _split(potential, q, t):

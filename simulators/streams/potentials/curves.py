@@ -5,9 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulators.streams.potentials.base import check, check_finite
-from simulators.streams.potentials.special import at_least, at_most
-from simulators.streams.units import as_float
+from simulators.shared.elementwise import at_least, at_most
+from simulators.shared.fields import as_float, check, check_finite
 
 
 class HermiteCurve(eqx.Module):

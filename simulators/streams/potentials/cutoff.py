@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaln
 
-from simulators.streams.potentials.base import cast, check
+from simulators.shared.elementwise import inverse_root
+from simulators.shared.fields import as_float, cast, check
 from simulators.streams.potentials.gamma import lower_fraction, upper_gamma
-from simulators.streams.potentials.special import inverse_root
 from simulators.streams.potentials.spherical import AbstractSpherical
-from simulators.streams.units import G, as_float
+from simulators.streams.units import G
 
 
 class PowerLawCutoff(AbstractSpherical):

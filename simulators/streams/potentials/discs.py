@@ -3,9 +3,10 @@
 import equinox as eqx
 import jax
 
+from simulators.shared.fields import as_float, cast, check
 from simulators.streams.potentials import physics
-from simulators.streams.potentials.base import AbstractPotential, cast, check
-from simulators.streams.units import G, as_float
+from simulators.streams.potentials.base import AbstractPotential
+from simulators.streams.units import G
 
 
 class MiyamotoNagai(AbstractPotential):

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from simulators.streams.potentials.base import AbstractPotential, cast, check_finite
-from simulators.streams.units import as_float
+from simulators.shared.fields import as_float, cast, check_finite
+from simulators.streams.potentials.base import AbstractPotential
 
 
 class Rotating(AbstractPotential):

@@ -14,7 +14,7 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import gammaln
 
-from simulators.streams.potentials.special import at_least, at_most, horner
+from simulators.shared.elementwise import at_least, at_most, horner
 
 # Kummer's series below, Legendre's continued fraction above: at x = 8 they need 43 terms and 10
 # levels for 1e-16 with any order in (-1/2, 3/2].

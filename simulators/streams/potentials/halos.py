@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.shared.elementwise import at_least, tiny
+from simulators.shared.fields import as_float, cast, check, check_finite
 from simulators.streams.potentials import physics
-from simulators.streams.potentials.base import AbstractPotential, cast, check, check_finite
-from simulators.streams.potentials.special import at_least, nfw_depth, nfw_pull, tiny
-from simulators.streams.units import G, as_float
+from simulators.streams.potentials.base import AbstractPotential
+from simulators.streams.potentials.special import nfw_depth, nfw_pull
+from simulators.streams.units import G
 
 #: Critical density today [Msun/kpc^3] for H0 = 67.66 km/s/Mpc (Planck 2018, Table 2 last column).
 RHO_CRITICAL = 127.0528153974983

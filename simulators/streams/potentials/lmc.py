@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulators.shared.fields import as_float
 from simulators.streams.potentials.base import AbstractPotential, Composite
 from simulators.streams.potentials.curves import HermiteCurve
 from simulators.streams.potentials.frames import Moving, Reflex
 from simulators.streams.potentials.spherical import Hernquist
-from simulators.streams.units import KMS, as_float
+from simulators.streams.units import KMS
 
 #: Galactocentric position [kpc] and velocity [km/s] of the LMC today, Vasiliev, Belokurov & Erkal
 #: (2021, MNRAS 501, 2279); x points from the Sun to the centre, y along the rotation.

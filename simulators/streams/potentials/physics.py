@@ -13,7 +13,7 @@ import math
 
 import jax.numpy as jnp
 
-from simulators.streams.potentials.special import at_least, inverse_root, tiny
+from simulators.shared.elementwise import at_least, inverse_root, tiny
 from simulators.streams.units import G
 
 _FOUR_PI = 4.0 * math.pi

@@ -1,18 +1,12 @@
-"""Elementwise special functions that the force loops need, built for vectorised float64.
-
-Measured on one AVX-512 core, XLA CPU, arrays of 1024 float64, ns an element: division 0.6,
-sqrt 0.85, `lax.rsqrt` 0.5, exp 1.3, log 3.2, log1p 4.1, a power with a traced or fractional
-exponent 10. On one AVX2 core (Zen 3): division 0.8, sqrt 1.3, `lax.rsqrt` 7.1 (there is no
-instruction for it, and XLA turns 1 / sqrt(x) into it), sqrt(x) / x 2.0. So the closed forms here
-and in `physics` use `inverse_root` for every inverse root: a stream took half the time on the
-second. Powers appear only where the exponent is a parameter.
-"""
+"""Elementwise functions of the force loops, on those of `simulators.shared.elementwise`."""
 
 import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from simulators.shared.elementwise import at_least, horner, inverse_root, tiny
 
 # sum_n z^n / (2n + 3), the tail of atanh(s) = s + s z (1/3 + z/5 + ...) with z = s^2, interpolated
 # at Chebyshev nodes of 0 <= z <= (sqrt(2) - 1)^4 = 0.0295; relative error below 1e-16 of the sum
@@ -28,78 +22,12 @@ _ATANH_TAIL = (
 )
 
 
-def tiny(x):
-    """The smallest squared radius that is told from zero, for the dtype of `x` [kpc^2].
-
-    `finfo.tiny ** 0.25` is 3e-10 in float32 and 1e-77 in float64: inverse powers of the radius up
-    to r^-7, which third derivatives need, stay finite.
-    """
-    return float(jnp.finfo(x.dtype).tiny) ** 0.25
-
-
-@jax.custom_jvp
-def inverse_root(x):
-    """x^(-1/2) for x > 0 and finite; where sqrt(x) is needed too, it is `x * inverse_root(x)`.
-
-    Right to 2.3e-16, by sqrt(x) / x for the sake of processors without AVX-512: see the timings
-    above.
-    """
-    return jnp.sqrt(x) / x
-
-
-@inverse_root.defjvp
-def _inverse_root_jvp(primals, tangents):
-    (x,), (dx,) = primals, tangents
-    inverse = inverse_root(x)
-    return inverse, -0.5 * (inverse * inverse * inverse) * dx
-
-
-@jax.custom_jvp
-def at_least(x, bound):
-    """max(x, bound), with a derivative that compiled code cannot lose; use it for every guard.
-
-    The derivative of `jnp.maximum` (of `minimum` and `clip` too) in JAX 0.10.2 asks whether x is
-    *equal* to the maximum. Where XLA computes x once more in another fused loop, with other
-    contractions into fused multiply-adds, the two differ in the last bit and the derivative is
-    silently zero: a forward-mode gradient through an orbit, batched by vmap, was wrong by 23 per
-    cent. An inequality does not care about the last bit. The value is not written as a `where`
-    because that made the disc's force three times slower.
-    """
-    return jnp.maximum(x, bound)
-
-
-@at_least.defjvp
-def _at_least_jvp(primals, tangents):
-    (x, bound), (dx, dbound) = primals, tangents
-    return at_least(x, bound), jnp.where(x > bound, dx, dbound)
-
-
-@jax.custom_jvp
-def at_most(x, bound):
-    """min(x, bound); see `at_least`."""
-    return jnp.minimum(x, bound)
-
-
-@at_most.defjvp
-def _at_most_jvp(primals, tangents):
-    (x, bound), (dx, dbound) = primals, tangents
-    return at_most(x, bound), jnp.where(x < bound, dx, dbound)
-
-
 def squared_radius(x, y, z):
     """x^2 + y^2 + z^2, never below `tiny`, so that values and derivatives at the origin are finite.
 
     The guard also cuts the gradient there, which makes forces vanish at the origin by symmetry.
     """
     return at_least(x * x + y * y + z * z, tiny(x))
-
-
-def horner(coefficients, x):
-    """Sum of c_n x^n by Horner's rule; `coefficients` from n = 0 upwards."""
-    total = x * coefficients[-1] + coefficients[-2]
-    for c in coefficients[-3::-1]:
-        total = total * x + c
-    return total
 
 
 def _reduce(w):

@@ -6,10 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.shared.elementwise import at_least, tiny
+from simulators.shared.fields import as_float, cast, check
 from simulators.streams.potentials import physics
-from simulators.streams.potentials.base import AbstractPotential, cast, check
-from simulators.streams.potentials.special import at_least, squared_radius, tiny
-from simulators.streams.units import G, as_float
+from simulators.streams.potentials.base import AbstractPotential
+from simulators.streams.potentials.special import squared_radius
+from simulators.streams.units import G
 
 
 def isotropic(x, y, z, even, slope):

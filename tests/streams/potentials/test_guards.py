@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulators.shared.elementwise import at_least, at_most
 from simulators.streams.potentials import Hernquist, Kepler
-from simulators.streams.potentials.special import at_least, at_most
 
 
 def test_batched_forward_mode_through_an_orbit():

@@ -1,0 +1,1 @@
+"""What the physics of every field is written with."""
