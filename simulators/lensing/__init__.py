@@ -1,0 +1,1 @@
+"""Strong gravitational lensing: mass, light, images and what is inferred from them."""
