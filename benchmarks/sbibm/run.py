@@ -41,6 +41,7 @@ PUBLISHED = {
     "two_moons": (0.606, 0.554),
     "slcp": (0.901, 0.713),
     "gaussian_linear": (0.552, 0.536),
+    "gaussian_linear_uniform": (0.553, 0.527),
     "gaussian_mixture": (0.661, 0.583),
     "bernoulli_glm": (0.678, 0.553),
     "sir": (0.680, 0.561),
