@@ -127,7 +127,8 @@ def _row(value):
 
     value = np.asarray(value, float)
     return row | {
-        "mcse": float(arviz.mcse(value, method="mean")),
+        # One number; in an array where Numba is installed (ArviZ 0.23).
+        "mcse": np.asarray(arviz.mcse(value, method="mean")).item(),
         "ess_bulk": float(arviz.ess(value, method="bulk")),
         # ArviZ 1 has no default for these two quantiles, 0.x has just them.
         "ess_tail": float(arviz.ess(value, method="tail", prob=(0.05, 0.95))),
