@@ -96,7 +96,8 @@ def evaluate(target, points):
 
 def evaluate_gradient(target, u, mode="auto"):
     """Log density and gradient at one point, by one compiled program whoever asks."""
-    value, gradient = _value_and_grad(target, jnp.asarray(u), resolve_mode(target.dim, mode))
+    u = jnp.asarray(u)
+    value, gradient = _value_and_grad(target, u, resolve_mode(u.size, mode))
     return float(value), np.asarray(gradient)
 
 

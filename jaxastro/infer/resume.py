@@ -29,9 +29,10 @@ def identify(key, target, run):
 
 
 def _digest(tree):
-    # NumPyro orders a distribution's fields by the hash seed of the process, and names of its
-    # leaves are mere numbers: those numbers are left out, and everything is sorted. Addresses of
-    # functions change too. The structure is there for the static fields.
+    # NumPyro orders a distribution's fields by the hash seed of the process: its static ones in a
+    # `Prior` too, and all of one that a simulator holds, whose leaves have mere numbers for names.
+    # Those numbers are left out, and everything is sorted. Addresses of functions change too. The
+    # structure is there for the static fields.
     structure = re.sub(r" at 0x[0-9a-f]+", "", str(jax.tree.structure(tree)))
     lines = re.findall(r"[^\s,()\[\]]+", structure)
     for path, leaf in jax.tree_util.tree_leaves_with_path(eqx.filter(tree, eqx.is_array_like)):
