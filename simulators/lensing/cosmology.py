@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulators.shared.elementwise import horner
-from simulators.shared.fields import as_float, cast, check, check_finite
+from simulators.shared.fields import as_float, cast, check, check_finite, known
 
 #: Speed of light [km/s].
 C = 299792.458
@@ -27,7 +27,8 @@ G = 4.300917270038e-9
 #: One Mpc over the speed of light [days].
 MPC_IN_DAYS = 648000.0 / math.pi * 149597870.7 * 1e6 / C / 86400.0
 
-_NODES, _WEIGHTS = (v / 2.0 for v in np.polynomial.legendre.leggauss(64))
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+_ROW = (0.5 * (_NODES + 1.0), 0.5 * _WEIGHTS)
 #: 1 / (2 n + 1)!, of sinh(sqrt s) / sqrt s = sin(sqrt -s) / sqrt -s, for |s| to 10.
 _SINC = tuple(1.0 / math.factorial(2 * n + 1) for n in range(14))
 
@@ -76,36 +77,41 @@ class Cosmology(eqx.Module):
         """
         z = as_float(z)
         z_from = jnp.broadcast_to(jnp.asarray(z_from).astype(z.dtype), z.shape)
+        return self._distance(z, self.comoving_distance(z) - self.comoving_distance(z_from))
+
+    def between(self, z):
+        """`distance(i, j)`: of an object at z[j] from z[i] [Mpc], z of shape (n,); i None: from us.
+
+        All integrals are done at once.
+        """
+        z = as_float(z)
+        chi = self.comoving_distance(z)
+        return lambda i, j: self._distance(z[j], chi[j] if i is None else chi[j] - chi[i])
+
+    def _distance(self, z, chi):
         h0, ok = cast(z, self.H0, self.Ok0)
-        chi = self.comoving_distance(z) - self.comoving_distance(z_from)
         return C / h0 * chi * horner(_SINC, ok * chi * chi) / (1.0 + z)
 
     def time_delay_distance(self, z_lens, z_source):
         r"""(1 + z_l) D_l D_s / D_ls [Mpc]."""
-        z_lens = as_float(z_lens)
         near, far, between = self._triangle(z_lens, z_source)
-        return (1.0 + z_lens) * near * far / between
+        return (1.0 + as_float(z_lens)) * near * far / between
 
     def critical_surface_density(self, z_lens, z_source):
         r"""c^2 / (4 pi G) D_s / (D_l D_ls) [Msun / Mpc^2]."""
-        near, far, between = self._triangle(as_float(z_lens), z_source)
+        near, far, between = self._triangle(z_lens, z_source)
         return C * C / (4.0 * math.pi * G) * far / (near * between)
 
     def _triangle(self, z_lens, z_source):
+        z_lens = as_float(z_lens)
         z_source = jnp.asarray(z_source).astype(z_lens.dtype)
         _check_order(z_lens, z_source)
-        near = self.angular_diameter_distance(z_lens)
-        far = self.angular_diameter_distance(z_source)
-        return near, far, self.angular_diameter_distance(z_source, z_lens)
-
-
-_ROW = (_NODES + 0.5, _WEIGHTS)
+        distance = self.between(jnp.stack(jnp.broadcast_arrays(z_lens, z_source)))
+        return distance(None, 0), distance(None, 1), distance(0, 1)
 
 
 def _check_order(z_lens, z_source):
-    if isinstance(z_lens, jax.core.Tracer) or isinstance(z_source, jax.core.Tracer):
-        return
-    if not np.all((np.asarray(z_lens) > 0) & (np.asarray(z_source) > np.asarray(z_lens))):
+    if known(z_lens, z_source) and not np.all((z_lens > 0) & (z_source > z_lens)):
         raise ValueError(
             f"z_lens = {z_lens} and z_source = {z_source}: the source must lie behind the lens, "
             "give 0 < z_lens < z_source."

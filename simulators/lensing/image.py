@@ -91,10 +91,7 @@ def _check(lens, sources, lens_lights):
 
 
 def _trace(lens, x, y):
-    if lens is None:
-        return x, y
-    ax, ay = lens.alpha(x, y)
-    return x - ax, y - ay
+    return (x, y) if lens is None else lens.trace(x, y)
 
 
 def _observe(brightness, grid, psf):

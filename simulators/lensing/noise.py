@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from simulators.shared.elementwise import at_least
-from simulators.shared.fields import as_float, cast, check
+from simulators.shared.fields import as_float, cast, check, known
 
 Image = Float[Array, "height width"]
 
@@ -130,7 +130,7 @@ class BackgroundPoissonNoise(eqx.Module):
 def _check_map(owner, name):
     """Values above 0, those of masked pixels aside."""
     value, mask = getattr(owner, name), owner.mask
-    if isinstance(value, jax.core.Tracer) or isinstance(mask, jax.core.Tracer):
+    if not known(value) or not (mask is None or known(mask)):
         return
     if mask is None or value.ndim == 0:
         check(owner, name)

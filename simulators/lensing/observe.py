@@ -1,5 +1,6 @@
 """Images of lenses from FITS files."""
 
+import dataclasses
 from pathlib import Path
 
 import equinox as eqx
@@ -43,21 +44,10 @@ class LensImage(eqx.Module):
                 f"{(min(height, width) - 1) // 2}."
             )
         rows, columns = (slice(n // 2 - half, n // 2 + half + n % 2) for n in (height, width))
-        piece = lambda a: None if a is None else a[rows, columns]  # noqa: E731
-        image = self.image[rows, columns]
-        noise = GaussianNoise(piece(self.noise.noise_map), piece(self.noise.mask))
-        return LensImage(image, noise, _with_shape(self.grid, image.shape), self.psf)
-
-
-def _with_shape(grid, shape):
-    return Grid(
-        shape,
-        grid.pixel_scale,
-        grid.rotation,
-        grid.center_x,
-        grid.center_y,
-        grid.supersampling,
-    )
+        cut = lambda a: None if a is None else a[rows, columns]  # noqa: E731
+        image, noise_map, mask = map(cut, (self.image, self.noise.noise_map, self.noise.mask))
+        grid = dataclasses.replace(self.grid, shape=image.shape)
+        return LensImage(image, GaussianNoise(noise_map, mask), grid, self.psf)
 
 
 def read_image(

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulators.lensing.cosmology import ARCSEC, MPC_IN_DAYS, Cosmology
+from simulators.lensing.directions import split
 from simulators.lensing.mass.base import AbstractMass
-from simulators.shared.fields import as_float
+from simulators.shared.fields import as_float, known
 
 
 class MultiPlane(eqx.Module):
@@ -48,9 +49,7 @@ class MultiPlane(eqx.Module):
                 f"MultiPlane: {len(self.lenses)} lenses and redshifts of shape "
                 f"{self.redshifts.shape}; give one redshift a lens."
             )
-        if isinstance(self.redshifts, jax.core.Tracer) or isinstance(
-            self.z_source, jax.core.Tracer
-        ):
+        if not known(self.redshifts, self.z_source):
             return
         steps = np.diff(np.concatenate([[0.0], self.redshifts, [self.z_source]]))
         if not np.all(steps > 0):
@@ -73,22 +72,19 @@ class MultiPlane(eqx.Module):
             )
         return places
 
-    def alpha(self, x, y):
-        """The deflection theta - beta [arcsec] of all planes together as (x, y)."""
-        bx, by = self.rays(x, y)[-1]
-        return x - bx, y - by
+    def trace(self, x, y):
+        """Where the rays seen at x, y left the source plane [arcsec], as (x, y)."""
+        return self.rays(x, y)[-1]
 
     def source_position(self, theta):
         """Where the rays seen at `theta` [arcsec] left the source plane [arcsec]: (..., 2)."""
-        theta = as_float(theta)
-        return jnp.stack(self.rays(theta[..., 0], theta[..., 1])[-1], axis=-1)
+        return jnp.stack(self.trace(*split(self, theta)), axis=-1)
 
     def magnification(self, theta):
         """Signed magnification at `theta` [arcsec], from the derivatives of the rays: (...)."""
-        theta = as_float(theta)
-        x, y = theta[..., 0], theta[..., 1]
+        x, y = split(self, theta)
         zero, one = jnp.zeros_like(x), jnp.ones_like(x)
-        _, push = jax.linearize(lambda x, y: self.rays(x, y)[-1], x, y)
+        _, push = jax.linearize(self.trace, x, y)
         (xx, yx), (xy, yy) = push(one, zero), push(zero, one)
         return 1.0 / (xx * yy - xy * yx)
 
@@ -98,10 +94,10 @@ class MultiPlane(eqx.Module):
         .. math:: t = \sum_j \frac{1 + z_j}{c} \frac{D_j D_{j+1}}{D_{j,j+1}}
             \left[\tfrac12 |\theta_j - \theta_{j+1}|^2 - \beta_{j,j+1} \psi_j(\theta_j)\right]
         """
-        theta = as_float(theta)
-        ratios, delays = self._scales(theta.dtype)
-        places = self.rays(theta[..., 0], theta[..., 1])
-        total = jnp.zeros_like(theta[..., 0])
+        x, y = split(self, theta)
+        ratios, delays = self._scales(x.dtype)
+        places = self.rays(x, y)
+        total = jnp.zeros_like(x)
         for j, lens in enumerate(self.lenses):
             (x, y), (to_x, to_y) = places[j], places[j + 1]
             path = 0.5 * ((x - to_x) ** 2 + (y - to_y) ** 2)
@@ -110,17 +106,17 @@ class MultiPlane(eqx.Module):
 
     def _scales(self, dtype):
         """The ratios beta_ij [i][j], and (1 + z_j) D_j D_j+1 / D_j,j+1 [Mpc] of each plane."""
-        z = [*(self.redshifts[i] for i in range(len(self.lenses))), self.z_source]
-        distance = self.cosmology.angular_diameter_distance
-        near = [distance(zi) for zi in z]
-        n = len(self.lenses)
-        between = [{j: distance(z[j], z[i]) for j in range(i + 1, n + 1)} for i in range(n)]
+        z = jnp.append(self.redshifts, self.z_source.astype(self.redshifts.dtype))
+        distance, n = self.cosmology.between(z), len(self.lenses)
         ratios = [
-            {j: (d * near[n] / (near[j] * between[i][n])).astype(dtype) for j, d in row.items()}
-            for i, row in enumerate(between)
+            {
+                j: distance(i, j) * distance(None, n) / (distance(None, j) * distance(i, n))
+                for j in range(i + 1, n + 1)
+            }
+            for i in range(n)
         ]
         delays = [
-            ((1.0 + z[j]) * near[j] * near[j + 1] / between[j][j + 1]).astype(dtype)
+            (1.0 + z[j]) * distance(None, j) * distance(None, j + 1) / distance(j, j + 1)
             for j in range(n)
         ]
-        return ratios, delays
+        return jax.tree.map(lambda value: value.astype(dtype), (ratios, delays))

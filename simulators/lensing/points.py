@@ -69,12 +69,13 @@ def image_positions(
         )
     cell = 2.0 * window / n_cells
     bx, by = beta[0], beta[1]
-    starts, holds = _candidates(*jax.lax.stop_gradient((lens, bx, by)), cell, n_cells, center)
+    still = jax.lax.stop_gradient((lens, bx, by))
+    starts, holds = _candidates(*still, cell, n_cells, center)
     # A cell may be entered twice, from triangles on both sides of an edge: room for both.
     room = 2 * max_images
     chosen = jnp.nonzero(holds, size=room, fill_value=0)[0]
-    start = tuple(jax.lax.stop_gradient(c[chosen]) for c in starts)
-    x, y = _refine(*jax.lax.stop_gradient((lens, bx, by)), *start, cell)
+    start = tuple(c[chosen] for c in starts)
+    x, y = _refine(*still, *start, cell)
     # What Newton's method did not take to a solution near its cell is no image but a jump of alpha.
     miss = _squared(*_residual(lens, bx, by, x, y))
     moved = _squared(x - start[0], y - start[1])
@@ -86,10 +87,10 @@ def image_positions(
     x, y = (jax.lax.stop_gradient(c) for c in (x, y))
     dx, dy = _newton_step(lens, bx, by, x, y)
     x, y = x + dx, y + dy
-    magnification = jnp.where(valid, _magnification(lens, x, y), 0.0)
+    theta = jnp.stack([x, y], axis=-1)
+    magnification = jnp.where(valid, lens.magnification(theta), 0.0)
     order = jnp.argsort(-jnp.abs(magnification))[:max_images]
-    theta = jnp.stack([x, y], axis=-1)[order]
-    return Images(theta, magnification[order], valid[order], jnp.sum(valid))
+    return Images(theta[order], magnification[order], valid[order], jnp.sum(valid))
 
 
 def _candidates(lens, bx, by, cell, n, center):
@@ -126,8 +127,8 @@ def _squared(x, y):
 
 
 def _residual(lens, bx, by, x, y):
-    ax, ay = lens.alpha(x, y)
-    return x - ax - bx, y - ay - by
+    x, y = lens.trace(x, y)
+    return x - bx, y - by
 
 
 def _newton_step(lens, bx, by, x, y):
@@ -155,8 +156,3 @@ def _repeated(x, y, valid, near):
     apart = _squared(x[:, None] - x[None], y[:, None] - y[None])
     same = (apart < near * near) & valid[None] & valid[:, None]
     return jnp.any(jnp.tril(same, -1), axis=1)
-
-
-def _magnification(lens, x, y):
-    xx, xy, yy = lens.hessian(x, y)
-    return 1.0 / ((1.0 - xx) * (1.0 - yy) - xy * xy)

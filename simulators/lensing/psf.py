@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from simulators.shared.fields import as_float, cast
+from simulators.shared.fields import as_float, cast, known
 
 
 class PSF(eqx.Module):
@@ -51,7 +51,7 @@ class PSF(eqx.Module):
             raise ValueError(
                 f"PSF: argument `supersampling` = {self.supersampling!r}; give an int >= 1."
             )
-        if isinstance(self.kernel, jax.core.Tracer):
+        if not known(self.kernel):
             return
         kernel = np.asarray(self.kernel, dtype=float)
         if not np.all(np.isfinite(kernel)):

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import equinox as eqx
-import jax
 import numpy as np
 
 from jaxastro.core import AbstractForwardSimulator
@@ -11,6 +10,7 @@ from simulators.lensing.grid import Grid
 from simulators.lensing.image import render
 from simulators.lensing.noise import BackgroundPoissonNoise, GaussianNoise
 from simulators.lensing.psf import PSF
+from simulators.shared.fields import known
 
 
 class LensedImage(AbstractForwardSimulator):
@@ -55,7 +55,7 @@ class LensedImage(AbstractForwardSimulator):
                 f"LensedImage: the mask of `noise` has shape {mask.shape}, `grid` "
                 f"{self.grid.shape}; give one entry a pixel."
             )
-        if not isinstance(mask, jax.core.Tracer) and not np.any(mask):
+        if known(mask) and not np.any(mask):
             raise ValueError("LensedImage: the mask of `noise` leaves no pixel; unmask some.")
 
     def sample_latents(self, key):

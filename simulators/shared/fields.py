@@ -39,6 +39,13 @@ def cast(x, *values):
     return tuple(jnp.asarray(v).astype(x.dtype) for v in values)
 
 
+def known(*values):
+    """Whether all are arrays whose values can be looked at: no tracers, no placeholders."""
+    return all(
+        isinstance(v, np.ndarray | jax.Array) and not isinstance(v, jax.core.Tracer) for v in values
+    )
+
+
 def check(owner, *names, least=0.0, open_end=True, below=math.inf):
     """Refuse concrete parameters outside (least, below), [least, below) with `open_end` false.
 
@@ -49,7 +56,7 @@ def check(owner, *names, least=0.0, open_end=True, below=math.inf):
     """
     for name in names:
         value = getattr(owner, name)
-        if not isinstance(value, (np.ndarray, jax.Array)) or isinstance(value, jax.core.Tracer):
+        if not known(value):
             continue
         array = np.asarray(value)
         inside = (array > least if open_end else array >= least) & (array < below)

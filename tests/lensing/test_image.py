@@ -10,8 +10,8 @@ import pytest
 from simulators.lensing.grid import Grid
 from simulators.lensing.image import design, render
 from simulators.lensing.light import Gaussian, Sersic, Shapelets, Uniform
+from simulators.lensing.mass import SIS
 from simulators.lensing.psf import PSF
-from tests.lensing.lens import RoundLens
 
 LENS = {"theta_E": 0.8, "center_x": 0.013, "center_y": -0.021}
 SOURCE = {"amp": 30.0, "R_sersic": 0.2, "n_sersic": 1.5, "e1": 0.1, "e2": -0.2}
@@ -32,7 +32,7 @@ def kernel(size, seed=0):
 
 def scene(scale=1.0):
     return (
-        RoundLens(**LENS),
+        SIS(**LENS),
         Sersic(**SOURCE | {"amp": 30.0 * scale}, **SOURCE_AT),
         Sersic(**LIGHT, **LIGHT_AT),
     )

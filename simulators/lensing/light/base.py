@@ -5,19 +5,15 @@ it, so a lensed source is `brightness` at the ray-traced positions.
 """
 
 import abc
+from functools import reduce
+from operator import add
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float
 
+from simulators.lensing.directions import Coordinate, Directions, from_centre, split
 from simulators.shared.elementwise import at_least, inverse_root
-from simulators.shared.fields import as_float, cast
-
-#: One coordinate of any shape [arcsec]; the two coordinates of a call share it.
-Coordinate = Float[Array, "*shape"]
-Directions = Float[Array, "*shape 2"]
+from simulators.shared.fields import cast
 
 
 class AbstractLight(eqx.Module):
@@ -42,13 +38,7 @@ class AbstractLight(eqx.Module):
 
     def surface_brightness(self, theta: Directions):
         """Surface brightness [flux / arcsec^2] at directions `theta` [arcsec]: shape (...)."""
-        theta = as_float(theta)
-        if theta.ndim == 0 or theta.shape[-1] != 2:
-            raise ValueError(
-                f"{type(self).__name__}: argument `theta` has shape {theta.shape}; give directions "
-                "of shape (..., 2), the last axis x, y in arcsec."
-            )
-        return self.brightness(theta[..., 0], theta[..., 1])
+        return self.brightness(*split(self, theta))
 
     def __add__(self, other):
         """A `Composite` of both; sums of sums are flat."""
@@ -88,45 +78,24 @@ class Composite(AbstractLight):
 
     def brightness(self, x, y):
         """Sum of the parts' brightnesses."""
-        total = self.parts[0].brightness(x, y)
-        for part in self.parts[1:]:
-            total = total + part.brightness(x, y)
-        return total
+        return reduce(add, (part.brightness(x, y) for part in self.parts))
 
     def basis(self, x, y):
         """The parts' bases, one after the other."""
         return jnp.concatenate([part.basis(x, y) for part in self.parts])
 
 
-def check_ellipticity(owner):
-    """Refuse concrete `e1`, `e2` outside the unit disc; tracers pass.
-
-    Raises:
-        ValueError: names the class, the arguments, their values and the remedy.
-    """
-    e1, e2 = owner.e1, owner.e2
-    for e in (e1, e2):
-        if not isinstance(e, (np.ndarray, jax.Array)) or isinstance(e, jax.core.Tracer):
-            return
-    size = np.asarray(e1) ** 2 + np.asarray(e2) ** 2
-    if not np.all(size < 1.0):
-        raise ValueError(
-            f"{type(owner).__name__}: arguments `e1` = {e1}, `e2` = {e2} have "
-            f"e1^2 + e2^2 = {size}; give finite values with e1^2 + e2^2 below 1."
-        )
-
-
-def elliptical_square(x, y, e1, e2, center_x, center_y):
+def elliptical_square(light, x, y):
     r"""R^2 = q x'^2 + y'^2 / q [arcsec^2], (x', y') along the major and the minor axis.
 
     R is the geometric mean of the semi-axes of the ellipse through the point ("product average"),
     written without angles so that nothing is singular where the ellipse is round. The bound of
     1 - e^2 is lenstronomy's; it is met by traced parameters only.
     """
-    e1, e2, center_x, center_y = cast(x, e1, e2, center_x, center_y)
+    e1, e2 = cast(x, light.e1, light.e2)
     norm = inverse_root(at_least(1.0 - e1 * e1 - e2 * e2, 1e-6))
     along, across, turn = (1.0 - e1) * norm, (1.0 + e1) * norm, e2 * norm
-    x, y = x - center_x, y - center_y
+    x, y = from_centre(light, x, y)
     u, v = along * x - turn * y, across * y - turn * x
     return u * u + v * v
 

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.lensing.directions import from_centre
 from simulators.lensing.light.base import AbstractLight
 from simulators.shared.elementwise import at_least, at_most
 from simulators.shared.fields import as_float, cast, check, check_finite
@@ -54,16 +55,15 @@ class PixelSource(AbstractLight):
 
     def brightness(self, x, y):
         """The surface brightness [flux / arcsec^2]."""
-        values, scale, center_x, center_y = cast(
-            x, self.values, self.pixel_scale, self.center_x, self.center_y
-        )
+        values, scale = cast(x, self.values, self.pixel_scale)
+        x, y = from_centre(self, x, y)
         height, width = values.shape
         rim = (self.order + 1) // 2
         # Around the array, zeros: a rim that the interpolation reaches, and what it reads there.
         values = jnp.pad(values, ((2 * rim - 1, 2 * rim),) * 2)
         inverse = 1.0 / scale
-        column, across = _place((x - center_x) * inverse, width, rim, self.order)
-        row, up = _place((y - center_y) * inverse, height, rim, self.order)
+        column, across = _place(x * inverse, width, rim, self.order)
+        row, up = _place(y * inverse, height, rim, self.order)
         start = row * values.shape[1] + column
         flat = values.reshape(-1)
         total = None

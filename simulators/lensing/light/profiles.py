@@ -6,7 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from simulators.lensing.light.base import AbstractLight, check_ellipticity, elliptical_square
+from simulators.lensing.ellipse import check_ellipticity
+from simulators.lensing.light.base import AbstractLight, elliptical_square
 from simulators.shared.fields import as_float, cast, check, check_finite
 
 
@@ -44,7 +45,7 @@ class Gaussian(AbstractLight):
     def brightness(self, x, y):
         """The surface brightness [flux / arcsec^2]."""
         amp, sigma = cast(x, self.amp, self.sigma)
-        square = elliptical_square(x, y, self.e1, self.e2, self.center_x, self.center_y)
+        square = elliptical_square(self, x, y)
         inverse = 1.0 / (sigma * sigma)
         return amp * inverse / (2.0 * math.pi) * jnp.exp(-0.5 * inverse * square)
 

@@ -14,7 +14,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from simulators.lensing.light.base import AbstractLight, check_ellipticity, elliptical_square
+from simulators.lensing.ellipse import check_ellipticity
+from simulators.lensing.light.base import AbstractLight, elliptical_square
 from simulators.shared.elementwise import at_least, at_most, tiny
 from simulators.shared.fields import as_float, cast, check, check_finite
 
@@ -102,7 +103,7 @@ class Sersic(AbstractLight):
     def brightness(self, x, y):
         """The surface brightness [flux / arcsec^2]."""
         amp, radius, n = cast(x, self.amp, self.R_sersic, self.n_sersic)
-        square = elliptical_square(x, y, self.e1, self.e2, self.center_x, self.center_y)
+        square = elliptical_square(self, x, y)
         b = _b_n(n, self.exact)
         inverse = 1.0 / at_least(radius, CORE)
         u = at_least(square, CORE * CORE) * (inverse * inverse)
@@ -166,7 +167,7 @@ class CoreSersic(AbstractLight):
         """The surface brightness [flux / arcsec^2]."""
         amp, radius, core, n = cast(x, self.amp, self.R_sersic, self.Rb, self.n_sersic)
         gamma, alpha = cast(x, self.gamma, self.alpha)
-        square = elliptical_square(x, y, self.e1, self.e2, self.center_x, self.center_y)
+        square = elliptical_square(self, x, y)
         b = _b_n(n, self.exact)
         log_r = 0.5 * jnp.log(at_least(square, CORE * CORE))
         log_core = jnp.log(at_least(core, tiny(x)))

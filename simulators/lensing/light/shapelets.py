@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.lensing.directions import from_centre
 from simulators.lensing.light.base import AbstractLight
 from simulators.shared.elementwise import at_least, at_most
 from simulators.shared.fields import as_float, cast, check, check_finite
@@ -67,11 +68,12 @@ class Shapelets(AbstractLight):
 
     def _functions(self, x, y):
         """phi_n of both coordinates for n = 0..n_max, as two lists."""
-        beta, center_x, center_y = cast(x, self.beta, self.center_x, self.center_y)
+        (beta,) = cast(x, self.beta)
+        x, y = from_centre(self, x, y)
         inverse = 1.0 / beta
         return (
-            _hermite_functions((x - center_x) * inverse, self.n_max),
-            _hermite_functions((y - center_y) * inverse, self.n_max),
+            _hermite_functions(x * inverse, self.n_max),
+            _hermite_functions(y * inverse, self.n_max),
         )
 
     def brightness(self, x, y):

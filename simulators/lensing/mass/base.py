@@ -11,17 +11,14 @@ distances, so that a ray seen at theta left the source plane at
 """
 
 import abc
+from functools import reduce
+from operator import add
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
-from simulators.shared.fields import as_float
-
-#: One coordinate of any shape [arcsec]; the two coordinates of a call share it.
-Coordinate = Float[Array, "*shape"]
-Directions = Float[Array, "*shape 2"]
+from simulators.lensing.directions import Coordinate, Directions, split
 
 
 class AbstractMass(eqx.Module):
@@ -59,21 +56,26 @@ class AbstractMass(eqx.Module):
         xx, _, yy = self.hessian(x, y)
         return 0.5 * (xx + yy)
 
+    def trace(self, x, y):
+        """Where the rays seen at x, y left the source plane [arcsec], theta - alpha, as (x, y)."""
+        ax, ay = self.alpha(x, y)
+        return x - ax, y - ay
+
     def potential(self, theta: Directions):
         """Lens potential [arcsec^2] at directions `theta` [arcsec]: shape (...)."""
-        return self.psi(*_split(self, theta))
+        return self.psi(*split(self, theta))
 
     def deflection(self, theta: Directions):
         """Deflection [arcsec] at directions `theta` [arcsec]: shape (..., 2)."""
-        return jnp.stack(self.alpha(*_split(self, theta)), axis=-1)
+        return jnp.stack(self.alpha(*split(self, theta)), axis=-1)
 
     def convergence(self, theta: Directions):
         """Convergence at directions `theta` [arcsec]: shape (...)."""
-        return self.kappa(*_split(self, theta))
+        return self.kappa(*split(self, theta))
 
     def shear(self, theta: Directions):
         """Shear (gamma_1, gamma_2) at directions `theta` [arcsec]: shape (..., 2)."""
-        xx, xy, yy = self.hessian(*_split(self, theta))
+        xx, xy, yy = self.hessian(*split(self, theta))
         return jnp.stack([0.5 * (xx - yy), xy], axis=-1)
 
     def magnification(self, theta: Directions):
@@ -81,14 +83,12 @@ class AbstractMass(eqx.Module):
 
         .. math:: \mu = 1 / [(1 - \psi_{xx})(1 - \psi_{yy}) - \psi_{xy}^2]
         """
-        xx, xy, yy = self.hessian(*_split(self, theta))
+        xx, xy, yy = self.hessian(*split(self, theta))
         return 1.0 / ((1.0 - xx) * (1.0 - yy) - xy * xy)
 
     def source_position(self, theta: Directions):
         """Where the rays seen at `theta` [arcsec] left the source plane [arcsec]: (..., 2)."""
-        x, y = _split(self, theta)
-        ax, ay = self.alpha(x, y)
-        return jnp.stack([x - ax, y - ay], axis=-1)
+        return jnp.stack(self.trace(*split(self, theta)), axis=-1)
 
     def __add__(self, other):
         """A `Composite` of both; sums of sums are flat."""
@@ -124,38 +124,25 @@ class Composite(AbstractMass):
 
     def psi(self, x, y):
         """Sum of the parts' potentials."""
-        return _sum([part.psi(x, y) for part in self.parts])
+        return reduce(add, (part.psi(x, y) for part in self.parts))
 
     def alpha(self, x, y):
         """Sum of the parts' deflections."""
-        return tuple(map(_sum, zip(*(part.alpha(x, y) for part in self.parts), strict=True)))
+        return _added(part.alpha(x, y) for part in self.parts)
 
     def hessian(self, x, y):
         """Sum of the parts' second derivatives."""
-        return tuple(map(_sum, zip(*(part.hessian(x, y) for part in self.parts), strict=True)))
+        return _added(part.hessian(x, y) for part in self.parts)
 
     def kappa(self, x, y):
         """Sum of the parts' convergences."""
-        return _sum([part.kappa(x, y) for part in self.parts])
+        return reduce(add, (part.kappa(x, y) for part in self.parts))
 
 
-def _sum(terms):
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+def _added(rows):
+    """Component by component."""
+    return tuple(reduce(add, column) for column in zip(*rows, strict=True))
 
 
 def _parts(lens):
     return lens.parts if isinstance(lens, Composite) else (lens,)
-
-
-def _split(lens, theta):
-    """User-facing directions to coordinates."""
-    theta = as_float(theta)
-    if theta.ndim == 0 or theta.shape[-1] != 2:
-        raise ValueError(
-            f"{type(lens).__name__}: argument `theta` has shape {theta.shape}; give directions of "
-            "shape (..., 2), the last axis x, y in arcsec."
-        )
-    return theta[..., 0], theta[..., 1]

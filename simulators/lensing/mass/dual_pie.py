@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from simulators.lensing.mass.ellipse import check_ellipticity
+from simulators.lensing.ellipse import check_ellipticity
 from simulators.lensing.mass.halo_functions import log_ratio
 from simulators.lensing.mass.radial import AbstractEllipsePotential
 from simulators.shared.fields import as_float, cast, check, check_finite

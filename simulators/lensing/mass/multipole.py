@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.lensing.directions import from_centre
 from simulators.lensing.mass.angular import times
 from simulators.lensing.mass.base import AbstractMass
 from simulators.shared.elementwise import at_least, inverse_root, tiny
@@ -47,8 +48,8 @@ class Multipole(AbstractMass):
 
     def _local(self, x, y):
         """1 / r, (cos, sin) of the polar angle, and a_m (cos, sin) of m (phi - phi_m)."""
-        a_m, phi_m, center_x, center_y = cast(x, self.a_m, self.phi_m, self.center_x, self.center_y)
-        x, y = x - center_x, y - center_y
+        a_m, phi_m = cast(x, self.a_m, self.phi_m)
+        x, y = from_centre(self, x, y)
         inverse = inverse_root(at_least(x * x + y * y, tiny(x)))
         c, s = x * inverse, y * inverse
         wave = a_m * jnp.cos(self.m * phi_m), -a_m * jnp.sin(self.m * phi_m)

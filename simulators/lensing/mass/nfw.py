@@ -5,7 +5,7 @@ import math
 import equinox as eqx
 import jax
 
-from simulators.lensing.mass.ellipse import check_ellipticity
+from simulators.lensing.ellipse import check_ellipticity
 from simulators.lensing.mass.halo_functions import (
     nfw_kappa,
     nfw_psi,

@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.lensing.directions import from_centre
 from simulators.lensing.mass.base import AbstractMass
 from simulators.shared.elementwise import at_least, inverse_root, tiny
 from simulators.shared.fields import as_float, cast, check, check_finite
@@ -11,8 +12,7 @@ from simulators.shared.fields import as_float, cast, check, check_finite
 
 def _local(lens, x, y):
     """Coordinates from the centre and the squared radius, held above zero."""
-    center_x, center_y = cast(x, lens.center_x, lens.center_y)
-    x, y = x - center_x, y - center_y
+    x, y = from_centre(lens, x, y)
     return x, y, at_least(x * x + y * y, tiny(x))
 
 

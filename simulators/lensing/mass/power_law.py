@@ -4,6 +4,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.lensing.directions import from_centre
+from simulators.lensing.ellipse import check_ellipticity, ellipticity, flattened
 from simulators.lensing.mass.angular import (
     default_terms,
     isothermal_angle,
@@ -11,14 +13,8 @@ from simulators.lensing.mass.angular import (
     times,
 )
 from simulators.lensing.mass.base import AbstractMass
-from simulators.lensing.mass.ellipse import check_ellipticity, ellipticity, flattened
 from simulators.shared.elementwise import at_least, tiny
 from simulators.shared.fields import as_float, cast, check, check_finite
-
-
-def _relative(x, y, lens):
-    center_x, center_y = cast(x, lens.center_x, lens.center_y)
-    return x - center_x, y - center_y
 
 
 def _direction(e1, e2, c, s):
@@ -34,7 +30,7 @@ class EPL(AbstractMass):
 
     with x', y' [arcsec] along the major and the minor axis; the ellipse of semi-axes
     $\theta_E / \sqrt q$ and $\theta_E \sqrt q$ has a mean convergence of one. With w of
-    `simulators.lensing.mass.ellipse` the deflection as a complex number is
+    `simulators.lensing.ellipse` the deflection as a complex number is
 
     $$\alpha = \left(\theta_E \sqrt{1 - |e|^2} / |w|\right)^{\gamma - 1} w\,
       F\left(1, \tfrac{\gamma - 1}{2}; 2 - \tfrac{\gamma - 1}{2}; -e^* w / w^*\right)$$
@@ -103,18 +99,18 @@ class EPL(AbstractMass):
 
     def psi(self, x, y):
         """The lens potential [arcsec^2], zero at the centre."""
-        x, y = _relative(x, y, self)
+        x, y = from_centre(self, x, y)
         ax, ay, a, _ = self._deflect(x, y)
         return (x * ax + y * ay) / (2.0 - 2.0 * a)
 
     def alpha(self, x, y):
         """The deflection [arcsec]."""
-        ax, ay, *_ = self._deflect(*_relative(x, y, self))
+        ax, ay, *_ = self._deflect(*from_centre(self, x, y))
         return ax, ay
 
     def hessian(self, x, y):
         """Second derivatives of psi, from alpha and kappa (Tessore & Metcalf 2015, eq. 17)."""
-        x, y = _relative(x, y, self)
+        x, y = from_centre(self, x, y)
         ax, ay, a, power = self._deflect(x, y)
         kappa = (1.0 - a) * power
         fall = 1.0 - 2.0 * a
@@ -124,7 +120,7 @@ class EPL(AbstractMass):
 
     def kappa(self, x, y):
         """The convergence."""
-        *_, a, power = self._local(*_relative(x, y, self))
+        *_, a, power = self._local(*from_centre(self, x, y))
         return (1.0 - a) * power
 
 
@@ -201,21 +197,21 @@ class SIE(AbstractMass):
 
     def psi(self, x, y):
         """The lens potential [arcsec^2], zero at the centre."""
-        x, y = _relative(x, y, self)
+        x, y = from_centre(self, x, y)
         ax, ay = _isothermal_alpha(self, 0.0, x, y)
         return x * ax + y * ay
 
     def alpha(self, x, y):
         """The deflection [arcsec]."""
-        return _isothermal_alpha(self, 0.0, *_relative(x, y, self))
+        return _isothermal_alpha(self, 0.0, *from_centre(self, x, y))
 
     def hessian(self, x, y):
         """Second derivatives of psi."""
-        return _isothermal_hessian(self, 0.0, *_relative(x, y, self))
+        return _isothermal_hessian(self, 0.0, *from_centre(self, x, y))
 
     def kappa(self, x, y):
         """The convergence."""
-        return _isothermal_kappa(self, 0.0, *_relative(x, y, self))
+        return _isothermal_kappa(self, 0.0, *from_centre(self, x, y))
 
 
 class NIE(AbstractMass):
@@ -224,7 +220,7 @@ class NIE(AbstractMass):
     $$\kappa = \frac{\theta_E}{2 \sqrt{s^2 + q x'^2 + y'^2 / q}}$$
 
     (Kassiola & Kovner 1993, ApJ 417, 450; Keeton & Kochanek 1998, ApJ 495, 157, whose b and s are
-    $\theta_E \sqrt q$ and $s / \sqrt q$ here.) With e and w of `simulators.lensing.mass.ellipse`,
+    $\theta_E \sqrt q$ and $s / \sqrt q$ here.) With e and w of `simulators.lensing.ellipse`,
     $B^2 = 1 - |e|^2$, $S = B s$ and $\Psi^2 = S^2 + |w|^2$,
 
     $$\eta = \frac{w}{\Psi + S}, \quad \alpha = \theta_E B\, \eta\,
@@ -259,7 +255,7 @@ class NIE(AbstractMass):
 
     def psi(self, x, y):
         """The lens potential [arcsec^2], with lenstronomy's constant."""
-        x, y = _relative(x, y, self)
+        x, y = from_centre(self, x, y)
         e1, e2, minor, core, depth, eta, _, u, strength = _softened(self, self.s_scale, x, y)
         ax, ay = times(strength * eta[0], strength * eta[1], *isothermal_angle(*u))
         theta_E, s = cast(x, self.theta_E, self.s_scale)
@@ -269,12 +265,12 @@ class NIE(AbstractMass):
 
     def alpha(self, x, y):
         """The deflection [arcsec]."""
-        return _isothermal_alpha(self, self.s_scale, *_relative(x, y, self))
+        return _isothermal_alpha(self, self.s_scale, *from_centre(self, x, y))
 
     def hessian(self, x, y):
         """Second derivatives of psi."""
-        return _isothermal_hessian(self, self.s_scale, *_relative(x, y, self))
+        return _isothermal_hessian(self, self.s_scale, *from_centre(self, x, y))
 
     def kappa(self, x, y):
         """The convergence."""
-        return _isothermal_kappa(self, self.s_scale, *_relative(x, y, self))
+        return _isothermal_kappa(self, self.s_scale, *from_centre(self, x, y))

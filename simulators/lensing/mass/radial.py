@@ -2,6 +2,7 @@
 
 import abc
 
+from simulators.lensing.directions import from_centre
 from simulators.lensing.mass.base import AbstractMass
 from simulators.shared.elementwise import at_least, tiny
 from simulators.shared.fields import cast
@@ -26,10 +27,6 @@ class AbstractRadial(AbstractMass):
     def shell(self, r2):
         """The convergence at R."""
 
-    def _offsets(self, x, y):
-        center_x, center_y = cast(x, self.center_x, self.center_y)
-        return x - center_x, y - center_y
-
 
 class AbstractCircular(AbstractRadial):
     """A round lens.
@@ -39,7 +36,7 @@ class AbstractCircular(AbstractRadial):
     """
 
     def _radius(self, x, y):
-        x, y = self._offsets(x, y)
+        x, y = from_centre(self, x, y)
         return x, y, at_least(x * x + y * y, tiny(x))
 
     def psi(self, x, y):
@@ -79,7 +76,7 @@ class AbstractEllipsePotential(AbstractRadial):
 
     def _form(self, x, y):
         """Coordinates, the form's coefficients (xx, xy, yy), its gradient / 2 and R^2."""
-        x, y = self._offsets(x, y)
+        x, y = from_centre(self, x, y)
         e1, e2 = cast(x, self.e1, self.e2)
         k = 2.0 / (1.0 + e1 * e1 + e2 * e2)
         a, b, c = 1.0 - k * e1, -k * e2, 1.0 + k * e1

@@ -4,13 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.lensing.directions import from_centre
 from simulators.lensing.mass.base import AbstractMass
 from simulators.shared.fields import as_float, cast, check_finite
-
-
-def _relative(lens, x, y):
-    center_x, center_y = cast(x, lens.center_x, lens.center_y)
-    return x - center_x, y - center_y
 
 
 class Shear(AbstractMass):
@@ -38,13 +34,13 @@ class Shear(AbstractMass):
     def psi(self, x, y):
         """The lens potential [arcsec^2]."""
         gamma1, gamma2 = cast(x, self.gamma1, self.gamma2)
-        x, y = _relative(self, x, y)
+        x, y = from_centre(self, x, y)
         return 0.5 * gamma1 * (x * x - y * y) + gamma2 * x * y
 
     def alpha(self, x, y):
         """The deflection [arcsec]."""
         gamma1, gamma2 = cast(x, self.gamma1, self.gamma2)
-        x, y = _relative(self, x, y)
+        x, y = from_centre(self, x, y)
         return gamma1 * x + gamma2 * y, gamma2 * x - gamma1 * y
 
     def hessian(self, x, y):
@@ -83,13 +79,13 @@ class Sheet(AbstractMass):
     def psi(self, x, y):
         """The lens potential [arcsec^2]."""
         (kappa,) = cast(x, self.kappa_ext)
-        x, y = _relative(self, x, y)
+        x, y = from_centre(self, x, y)
         return 0.5 * kappa * (x * x + y * y)
 
     def alpha(self, x, y):
         """The deflection [arcsec]."""
         (kappa,) = cast(x, self.kappa_ext)
-        x, y = _relative(self, x, y)
+        x, y = from_centre(self, x, y)
         return kappa * x, kappa * y
 
     def hessian(self, x, y):

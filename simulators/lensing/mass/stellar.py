@@ -4,11 +4,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from simulators.lensing.ellipse import check_ellipticity
 from simulators.lensing.mass.base import AbstractMass
-from simulators.lensing.mass.ellipse import check_ellipticity
 from simulators.lensing.mass.power_law import NIE
 from simulators.shared.elementwise import at_least, tiny
-from simulators.shared.fields import as_float, cast, check, check_finite
+from simulators.shared.fields import as_float, cast, check, check_finite, known
 
 
 class Chameleon(AbstractMass):
@@ -51,10 +51,7 @@ class Chameleon(AbstractMass):
         check(self, "w_t")
         check_ellipticity(self)
         check_finite(self, "center_x", "center_y")
-        values = (self.w_c, self.w_t)
-        if any(not isinstance(v, jax.Array) or isinstance(v, jax.core.Tracer) for v in values):
-            return
-        if not bool(jnp.all(self.w_t > self.w_c)):
+        if known(self.w_c, self.w_t) and not bool(jnp.all(self.w_t > self.w_c)):
             raise ValueError(
                 f"Chameleon: argument `w_t` = {self.w_t} is not above `w_c` = {self.w_c}; give a "
                 "truncation radius beyond the core."

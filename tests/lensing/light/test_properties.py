@@ -19,12 +19,15 @@ from simulators.lensing.light import (
 )
 from tests.lensing.light.table import CASES as ALL
 from tests.lensing.light.table import random_points, special_points
+from tests.properties import along, assert_compiles_nothing, assert_pytree, steps_of
 
 CASES = {name: case for name, case in ALL.items() if not case.only_peer}
 RANDOM = random_points(96, seed=1)
 POINTS = tuple(jnp.concatenate(pair) for pair in zip(RANDOM, special_points(), strict=True))
 COUNT = len(RANDOM[0])
 AT_RANDOM, AT_SPECIAL = slice(0, COUNT), slice(COUNT, None)
+#: The step of a parameter that is zero.
+AT_ZERO = 0.3
 names = pytest.mark.parametrize("name", CASES)
 
 
@@ -56,21 +59,10 @@ def _lights(dtype):
     return jax.tree.map(lambda p: p.astype(dtype), {k: c.light for k, c in CASES.items()})
 
 
-def _directions(lights):
-    """A step of every parameter of the order of its value."""
-    rng = np.random.default_rng(3)
-    return jax.tree.map(
-        lambda p: (
-            jnp.asarray(rng.uniform(0.5, 1.0, p.shape), p.dtype) * jnp.where(p == 0.0, 0.3, p)
-        ),
-        lights,
-    )
-
-
 @functools.cache
 def _results(dtype, weigh="random", step=0.0, shift=None):
     lights = _lights(dtype)
-    directions = _directions(lights)
+    directions = steps_of(lights, AT_ZERO)
     moved = jax.tree.map(lambda p, d: p + step * d, lights, directions)
     points = [np.array(p) for p in POINTS]
     if shift is not None:
@@ -97,10 +89,8 @@ def test_gradient_of_the_brightness(name, axis):
 @names
 def test_parameter_gradients(name):
     out = _results("float64")[name]
-    steps = jax.device_get(_directions(_lights("float64"))[name])
-    pairs = jax.tree.map(lambda g, d: np.sum(g * d), out["reverse"][0], steps)
-    reverse = sum(jax.tree.leaves(pairs))
-    size = sum(abs(p) for p in jax.tree.leaves(pairs)) + 1e-30
+    steps = jax.device_get(steps_of(_lights("float64"), AT_ZERO)[name])
+    reverse, size = along(out["reverse"][0], steps)
     assert abs(reverse - out["forward"]) < 1e-10 * size
     h = 1e-6
     up, down = (_results("float64", step=s)[name]["loss"] for s in (h, -h))
@@ -131,7 +121,7 @@ def test_float32(name):
 @names
 def test_batch_of_parameters(name):
     lights = _lights("float64")
-    direction = _directions(lights)[name]
+    direction = steps_of(lights, AT_ZERO)[name]
     stacked = jax.tree.map(lambda p, d: jnp.stack([p, p + 1e-2 * d]), lights[name], direction)
     batch = _batch(stacked, *POINTS)
     value = _results("float64")[name]["value"]
@@ -148,7 +138,7 @@ def test_without_flux_all_is_zero():
             lambda p, name=name: getattr(p, name), lights[k], replace_fn=jnp.zeros_like
         )
     weight = jnp.ones(len(POINTS[0]))
-    out = jax.device_get(evaluate(lights, *POINTS, weight, _directions(lights)))
+    out = jax.device_get(evaluate(lights, *POINTS, weight, steps_of(lights, AT_ZERO)))
     for k in field:
         assert not np.any(out[k]["value"]), k
         assert all(np.all(np.isfinite(v)) for v in jax.tree.leaves(out[k])), k
@@ -195,22 +185,15 @@ def test_traced_parameters_at_the_edge():
 
 def test_new_values_compile_nothing(compilations):
     lights = _lights("float64")
-    directions = _directions(lights)
+    directions = steps_of(lights, AT_ZERO)
     other = jax.tree.map(lambda p: p * 1.001 + 0.0, lights)
     fixed = (*POINTS, jnp.ones(len(POINTS[0])), directions)
-    jax.block_until_ready(evaluate(lights, *fixed))
-    with compilations() as made:
-        jax.block_until_ready(evaluate(other, *fixed))
-    assert made.count == 0
+    assert_compiles_nothing(compilations, evaluate, (lights, *fixed), (other, *fixed))
 
 
 @names
 def test_pytree_round_trip(name):
-    light = CASES[name].light
-    leaves, treedef = jax.tree.flatten(light)
-    assert leaves and all(isinstance(leaf, jax.Array) for leaf in leaves)
-    assert not any(leaf.weak_type for leaf in leaves)
-    assert eqx.tree_equal(jax.tree.unflatten(treedef, leaves), light)
+    assert_pytree(CASES[name].light)
 
 
 def test_sums():

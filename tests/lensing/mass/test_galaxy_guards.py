@@ -11,9 +11,7 @@ from simulators.lensing.mass.multipole import Multipole
 from simulators.lensing.mass.point import SIS, Point
 from simulators.lensing.mass.power_law import EPL, NIE, SIE
 from simulators.lensing.mass.sheet import Shear, Sheet
-
-# a large program for small arrays
-QUICK = {"xla_disable_hlo_passes": "fusion", "xla_backend_optimization_level": 0}
+from tests.properties import QUICK
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.lensing.mass.table import CASES, random_points, special_points
+from tests.properties import QUICK, along, assert_compiles_nothing, assert_pytree, steps_of
 
 pytestmark = pytest.mark.skipif(
     not jax.config.jax_enable_x64, reason="float32 is compared with float64 here"
@@ -70,10 +71,6 @@ def _evaluate_one(mass, q, weight, direction):
     return out | {"forward": jnp.sum(mix * tangents)}
 
 
-# Every row differentiated in every way is a large program for small arrays: compile it quickly.
-QUICK = {"xla_disable_hlo_passes": "fusion", "xla_backend_optimization_level": 0}
-
-
 @functools.partial(jax.jit, compiler_options=QUICK)
 def evaluate(stacks, q, weight, directions):
     """Per group: the rows mapped over, and the first row's deflection on its own."""
@@ -91,23 +88,12 @@ def _stack(by_name):
 def _run(masses, q, weight):
     """`evaluate`, and its results by name."""
     out = {}
-    found = jax.device_get(evaluate(_stack(masses), q, weight, _stack(_directions(masses))))
+    found = jax.device_get(evaluate(_stack(masses), q, weight, _stack(steps_of(masses))))
     for group, (rows, single) in zip(GROUPS, found, strict=True):
         for i, name in enumerate(group):
             out[name] = jax.tree.map(lambda leaf, i=i: leaf[i], rows)
         out[group[0]]["single"] = single
     return out
-
-
-def _directions(masses):
-    """A step of every parameter of the order of its value."""
-    rng = np.random.default_rng(3)
-    return jax.tree.map(
-        lambda p: (
-            jnp.asarray(rng.uniform(0.5, 1.0, p.shape), p.dtype) * jnp.where(p == 0.0, 1.0, p)
-        ),
-        masses,
-    )
 
 
 def _masses(dtype):
@@ -124,7 +110,7 @@ def _weight(where):
 def _results(dtype, weigh="random", step=0.0, shift=None):
     """`_run` at the parameters + `step`, the points + `shift` (axis, sign) times `STEP`."""
     masses = _masses(dtype)
-    moved = jax.tree.map(lambda p, d: p + step * d, masses, _directions(masses))
+    moved = jax.tree.map(lambda p, d: p + step * d, masses, steps_of(masses))
     q = np.array(POINTS)
     if shift is not None:
         q[:, shift[0]] += shift[1] * STEP
@@ -172,10 +158,8 @@ def test_convergence_is_half_the_trace(name):
 @names
 def test_parameter_gradients(name):
     out = _results("float64")[name]
-    steps = jax.device_get(_directions(_masses("float64"))[name])
-    pairs = jax.tree.map(lambda g, d: np.sum(g * d), out["reverse"], steps)
-    reverse = sum(jax.tree.leaves(pairs))
-    size = sum(abs(p) for p in jax.tree.leaves(pairs)) + 1e-30
+    steps = jax.device_get(steps_of(_masses("float64"))[name])
+    reverse, size = along(out["reverse"], steps)
     assert abs(reverse - out["forward"]) < 1e-10 * size
     h = 1e-5
     up, down = (_results("float64", step=s)[name]["loss"] for s in (h, -h))
@@ -227,18 +211,11 @@ def test_without_mass():
 def test_new_values_compile_nothing(compilations):
     masses = _masses("float64")
     other = jax.tree.map(lambda p: p * 1.001 + 0.0, masses)
-    stacks, others, steps = _stack(masses), _stack(other), _stack(_directions(masses))
+    stacks, others, steps = _stack(masses), _stack(other), _stack(steps_of(masses))
     fixed = (jnp.asarray(POINTS), jnp.asarray(_weight("all")), steps)
-    jax.block_until_ready(evaluate(stacks, *fixed))
-    with compilations() as made:
-        jax.block_until_ready(evaluate(others, *fixed))
-    assert made.count == 0
+    assert_compiles_nothing(compilations, evaluate, (stacks, *fixed), (others, *fixed))
 
 
 @names
 def test_pytree_round_trip(name):
-    mass = CASES[name].mass
-    leaves, treedef = jax.tree.flatten(mass)
-    assert leaves and all(isinstance(leaf, jax.Array) for leaf in leaves)
-    assert not any(leaf.weak_type for leaf in leaves)
-    assert eqx.tree_equal(jax.tree.unflatten(treedef, leaves), mass)
+    assert_pytree(CASES[name].mass)

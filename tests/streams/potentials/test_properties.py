@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from simulators.streams.units import G
+from tests.properties import along, assert_compiles_nothing, assert_pytree, steps_of
 from tests.streams.potentials.table import CASES, TIME, random_points, special_points
 
 RANDOM = random_points(96, seed=1, low=1e-2, high=200.0)
@@ -55,17 +56,6 @@ def evaluate(potentials, q, t, weight, directions):
     return {k: _evaluate_one(potentials[k], q, t, weight, directions[k]) for k in potentials}
 
 
-def _directions(potentials):
-    """A step of every parameter of the order of its value."""
-    rng = np.random.default_rng(3)
-    return jax.tree.map(
-        lambda p: (
-            jnp.asarray(rng.uniform(0.5, 1.0, p.shape), p.dtype) * jnp.where(p == 0.0, 1.0, p)
-        ),
-        potentials,
-    )
-
-
 def _potentials(dtype):
     return jax.tree.map(lambda p: p.astype(dtype), {k: c.potential for k, c in CASES.items()})
 
@@ -74,7 +64,7 @@ def _potentials(dtype):
 def _results(dtype, weigh="random", step=0.0, shift=None):
     """`evaluate` at the parameters + `step`, the points + `shift` (axis, sign) times `_steps`."""
     potentials = _potentials(dtype)
-    directions = _directions(potentials)
+    directions = steps_of(potentials)
     moved = jax.tree.map(lambda p, d: p + step * d, potentials, directions)
     q = np.array(POINTS)
     if shift is not None:
@@ -133,10 +123,8 @@ def test_density_obeys_poisson(name):
 @names
 def test_parameter_gradients(name):
     out = _results("float64")[name]
-    steps = jax.device_get(_directions(_potentials("float64"))[name])
-    pairs = jax.tree.map(lambda g, d: np.sum(g * d), out["reverse"], steps)
-    reverse = sum(jax.tree.leaves(pairs))
-    size = sum(abs(p) for p in jax.tree.leaves(pairs)) + 1e-30
+    steps = jax.device_get(steps_of(_potentials("float64"))[name])
+    reverse, size = along(out["reverse"], steps)
     assert abs(reverse - out["forward"]) < 1e-10 * size
     h = 1e-5
     up, down = (_results("float64", step=s)[name]["loss"] for s in (h, -h))
@@ -185,7 +173,7 @@ def test_zero_mass():
                 potentials[name],
                 replace_fn=jnp.zeros_like,
             )
-    out = evaluate(potentials, *_everywhere(), _directions(potentials))
+    out = evaluate(potentials, *_everywhere(), steps_of(potentials))
     for name, case in CASES.items():
         leaves = jax.tree.leaves(jax.device_get(out[name]))
         assert all(np.all(np.isfinite(leaf)) for leaf in leaves), name
@@ -195,19 +183,12 @@ def test_zero_mass():
 
 def test_new_values_compile_nothing(compilations):
     potentials = _potentials("float64")
-    directions = _directions(potentials)
+    directions = steps_of(potentials)
     other = jax.tree.map(lambda p: p * 1.001 + 0.0, potentials)
     fixed = (*_everywhere(), directions)
-    jax.block_until_ready(evaluate(potentials, *fixed))
-    with compilations() as made:
-        jax.block_until_ready(evaluate(other, *fixed))
-    assert made.count == 0
+    assert_compiles_nothing(compilations, evaluate, (potentials, *fixed), (other, *fixed))
 
 
 @names
 def test_pytree_round_trip(name):
-    potential = CASES[name].potential
-    leaves, treedef = jax.tree.flatten(potential)
-    assert leaves and all(isinstance(leaf, jax.Array) for leaf in leaves)
-    assert not any(leaf.weak_type for leaf in leaves)
-    assert eqx.tree_equal(jax.tree.unflatten(treedef, leaves), potential)
+    assert_pytree(CASES[name].potential)

@@ -12,12 +12,11 @@ position angle and no square root of e1^2 + e2^2 is ever formed, and derivatives
 come out right.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from simulators.shared.elementwise import at_least, inverse_root
-from simulators.shared.fields import cast
+from simulators.shared.fields import cast, known
 
 
 def check_ellipticity(owner):
@@ -26,17 +25,15 @@ def check_ellipticity(owner):
     Raises:
         ValueError: names the class, the arguments, their values and the remedy.
     """
-    values = (owner.e1, owner.e2)
-    for value in values:
-        if not isinstance(value, (np.ndarray, jax.Array)) or isinstance(value, jax.core.Tracer):
-            return
-    e1, e2 = map(np.asarray, values)
+    if not known(owner.e1, owner.e2):
+        return
+    e1, e2 = np.asarray(owner.e1), np.asarray(owner.e2)
     # also false for NaN
     if not np.all(e1 * e1 + e2 * e2 < 1.0):
         raise ValueError(
-            f"{type(owner).__name__}: arguments `e1`, `e2` = {e1}, {e2} are outside their support; "
-            "give finite values with e1^2 + e2^2 below 1: (1 - q) / (1 + q) times cos 2 phi, "
-            "sin 2 phi for the axis ratio q and the position angle phi."
+            f"{type(owner).__name__}: arguments `e1`, `e2` are outside their support: `e1` = {e1}, "
+            f"`e2` = {e2}; give finite values with e1^2 + e2^2 below 1: (1 - q) / (1 + q) times "
+            "cos 2 phi, sin 2 phi for the axis ratio q and the position angle phi."
         )
 
 
