@@ -2,6 +2,7 @@
 
 from simulators.lensing.mass.dual_pie import DualPIE
 from simulators.lensing.mass.nfw import NFW, TNFW, NFWEllipsePotential
+from simulators.lensing.mass.sersic import SersicMass
 from simulators.lensing.mass.stellar import Chameleon
 from tests.lensing.mass.case import Case
 
@@ -23,6 +24,9 @@ CASES = {
     "DualPIE": Case(DualPIE(3.0, 0.1, 2.0, 0.1, -0.2, **PLACE), DUAL),
     "DualPIE-round": Case(DualPIE(3.0, 0.1, 2.0), DUAL),
     "DualPIE-equal": Case(DualPIE(1.0, 0.5, 0.5), DUAL),
+    "SersicMass": Case(SersicMass(0.5, 1.1, 3.5, 0.1, -0.2, **PLACE), ("k_eff",)),
+    "SersicMass-round": Case(SersicMass(0.5, 1.1, 1.0), ("k_eff",)),
+    "SersicMass-flat": Case(SersicMass(0.5, 1.1, 0.7, 0.4, 0.5333), ("k_eff",)),
     # round, its parameters have a kink by definition
     "Chameleon": Case(Chameleon(0.8, 0.05, 3.0, 0.1, -0.2, **PLACE), ("alpha_1",)),
 }

@@ -5,6 +5,7 @@ import numpy as np
 
 from simulators.lensing.mass.base import Composite
 from simulators.lensing.mass.multipole import Multipole
+from simulators.lensing.mass.pixelated import PixelConvergence, PixelPotential
 from simulators.lensing.mass.point import SIS, Point
 from simulators.lensing.mass.power_law import EPL, NIE, SIE
 from simulators.lensing.mass.sheet import Shear, Sheet
@@ -12,6 +13,8 @@ from tests.lensing.mass import rows_halos
 from tests.lensing.mass.case import Case
 
 PLACE = {"center_x": 0.03, "center_y": -0.02}
+
+_PIXELS = np.random.default_rng(5).uniform(0.1, 1.0, (5, 7))
 
 CASES = {
     "Point": Case(Point(1.1, **PLACE)),
@@ -39,6 +42,9 @@ CASES = {
     "NIE-flat": Case(NIE(1.2, 0.15, 0.543, 0.724)),
     "Multipole-3": Case(Multipole(3, 0.1, 0.4, **PLACE), ("a_m",)),
     "Multipole-4": Case(Multipole(4, -0.1), ("a_m",)),
+    # differences of a potential of some 10 s^2 between neighbours
+    "PixelConvergence": Case(PixelConvergence(_PIXELS, 0.7, **PLACE), ("values",), single=1e-4),
+    "PixelPotential": Case(PixelPotential(_PIXELS, 0.7, **PLACE), ("values",)),
     "Composite": Case(Composite(SIS(1.2), Shear(0.05, -0.03), Multipole(4, 0.1)), ()),
 } | rows_halos.CASES
 
