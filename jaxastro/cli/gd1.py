@@ -1,92 +1,13 @@
-"""`jaxastro`: the main jobs from a shell.
+"""`jaxastro gd1`: weigh the Milky Way with the GD-1 stream."""
 
-A thin layer over the library: it chooses float64 and the compilation cache, reads files, shows
-progress, and writes results. The only module of the package that knows both sides.
-"""
-
-import argparse
 import json
-import os
-import sys
-import time
-import warnings
 from pathlib import Path
 
-WHOLE_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1000000000"
-"""Has XLA write loops over small arrays as one piece of machine code, not as a queue of small
-kernels: the gradient of the GD-1 posterior takes less than half the time, for a compilation a third
-longer."""
+from .clock import Clock
 
 
-def main(argv=None) -> int:
-    """Run a job; returns the exit status."""
-    args = _parser().parse_args(argv)
-    _configure()
-    from jaxastro.infer import Interrupted
-
-    try:
-        return args.job(args)
-    except Interrupted as stop:
-        print(f"\n{stop}\nRun the same command again to go on.", file=sys.stderr)
-        return 130
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        print(f"jaxastro {args.command}: {error}", file=sys.stderr)
-        return 2
-
-
-def _parser():
-    parser = argparse.ArgumentParser(
-        prog="jaxastro", description="Inference through the physics, in JAX."
-    )
-    jobs = parser.add_subparsers(dest="command", required=True)
-    gd1 = jobs.add_parser(
-        "gd1",
-        help="weigh the Milky Way with the GD-1 stream",
-        description="MAP from many starts, then NUTS, through a differentiable stream simulator; "
-        "writes the posterior, a summary and figures. An interrupted run goes on where it was.",
-    )
-    gd1.set_defaults(job=_gd1)
-    gd1.add_argument("--out", type=Path, default=Path("gd1"), help="folder for the results")
-    gd1.add_argument(
-        "--track",
-        help="a table of measurements: phi1, observables, and NAME_error columns "
-        "(ECSV, FITS, CSV); default: GD-1 as galstreams ships it",
-    )
-    gd1.add_argument("--chains", type=_positive, default=4)
-    gd1.add_argument("--warmup", type=_positive, default=80, help="steps a chain")
-    gd1.add_argument("--draws", type=_positive, default=400, help="draws a chain")
-    gd1.add_argument("--starts", type=_positive, default=6, help="starts of the MAP search")
-    gd1.add_argument("--particles", type=_positive, default=64)
-    gd1.add_argument("--step", type=float, default=1.0, help="longest time step [Myr]")
-    gd1.add_argument("--age", type=float, default=2000.0, help="age of the stream [Myr]")
-    gd1.add_argument("--seed", type=int, default=0)
-    gd1.add_argument("--no-doubled", action="store_true", help="skip the run with doubled errors")
-    gd1.add_argument("--fresh", action="store_true", help="discard an unfinished run")
-    return parser
-
-
-def _positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value}: give a positive number")
-    return value
-
-
-def _configure():
-    # Before JAX is imported. Set by hand, each of these is left as it is.
-    os.environ.setdefault("JAX_ENABLE_X64", "1")
-    # Only so do programs with a diffrax solver reach the persistent cache (JAX 0.10).
-    os.environ.setdefault("EQX_ON_ERROR", "nan")
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxastro"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "1")
-    # ArviZ 0.23 announces its successor at every import.
-    warnings.filterwarnings("ignore", r"\s*ArviZ is undergoing", FutureWarning)
-    # Chains run in threads of their own; a second level of threads would only contend.
-    os.environ.setdefault("XLA_FLAGS", f"--xla_cpu_multi_thread_eigen=false {WHOLE_LOOPS}")
-
-
-def _gd1(args) -> int:
+def run(args) -> int:
+    """The job `jaxastro gd1`; returns the exit status."""
     from functools import partial
 
     import jax
@@ -97,7 +18,7 @@ def _gd1(args) -> int:
     from simulators.streams.gd1 import gd1_measurements
     from simulators.streams.milky_way_model import gd1_model, starting_points
 
-    clock = _Clock()
+    clock = Clock()
     data = _measurements(args.track) if args.track else gd1_measurements()
     clock.say(f"{data.phi1.size} positions of {', '.join(data.names)}")
     model = gd1_model(data, n_particles=args.particles, step=args.step, age=args.age)
@@ -106,12 +27,12 @@ def _gd1(args) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
 
     starts = np.asarray(starting_points(key, model, args.starts))
-    run = partial(nuts, n_chains=args.chains, resume=not args.fresh, progress=True)
+    sample = partial(nuts, n_chains=args.chains, resume=not args.fresh, progress=True)
     state, label = args.out / "state", "stated errors"
     target = model.condition(data, latents=latents)
     found = _maximum(args, key, target, state / "maximum", starts, clock)
     posteriors = {
-        label: run(
+        label: sample(
             jax.random.fold_in(key, 1),
             target,
             n_warmup=args.warmup,
@@ -125,7 +46,7 @@ def _gd1(args) -> int:
     if not args.no_doubled:
         # It only shows how the posterior moves: just long enough, and from the first one's shape.
         label, n_draws = "errors doubled", -(-3 * args.draws // 4)
-        posteriors[label] = run(
+        posteriors[label] = sample(
             jax.random.fold_in(key, 2),
             model.condition(data.scaled(2.0), latents=latents),
             n_warmup=-(-args.warmup // 2),
@@ -146,16 +67,6 @@ def _gd1(args) -> int:
     _figures(args.out, posteriors, model.simulator, latents, data)
     clock.say(f"posterior.nc, summary.txt, summary.json, corner and stream figures in {args.out}/")
     return 0 if verdict else 1
-
-
-class _Clock:
-    """Says what was done, with the seconds since the start of the process's work."""
-
-    def __init__(self):
-        self.began = time.monotonic()
-
-    def say(self, what):
-        print(f"[{time.monotonic() - self.began:6.1f} s] {what}", file=sys.stderr, flush=True)
 
 
 def _measurements(path):

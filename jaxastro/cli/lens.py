@@ -1,0 +1,186 @@
+"""`jaxastro lens`: fit a lensed galaxy, from an image, its noise and its PSF."""
+
+import json
+
+from .clock import Clock
+
+
+def run(args) -> int:
+    """The job; returns the exit status."""
+    import jax
+
+    from jaxastro.diagnose import converged
+    from jaxastro.infer import nuts
+
+    clock = Clock()
+    key = jax.random.key(args.seed)
+    bands = _read(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    found, start = _found(args, jax.random.fold_in(key, 0), bands, clock)
+    posterior = nuts(
+        jax.random.fold_in(key, 1),
+        found.target,
+        n_chains=args.chains,
+        n_warmup=args.warmup,
+        n_draws=args.draws,
+        initial=start,
+        target_accept=0.9,
+        checkpoint=args.out / "state" / "nuts",
+        resume=not args.fresh,
+        progress=True,
+    )
+    clock.say(f"NUTS: {args.chains} chains of {args.draws} draws")
+    table, verdict = posterior.summary(), converged(posterior)
+    residuals = _residuals(found, posterior)
+    text = "\n\n".join([str(table), str(verdict), residuals["text"]])
+    print(text)
+    posterior.save(args.out / "posterior.nc")
+    (args.out / "summary.txt").write_text(text + "\n")
+    summary = {
+        "parameters": table.rows,
+        "units": table.units,
+        "divergences": table.divergences,
+        "converged": bool(verdict),
+        "reasons": list(verdict.reasons),
+        "n_sources": found.n_sources,
+        "center": found.center,
+        "chi2_per_pixel": residuals["chi2_per_pixel"],
+    }
+    (args.out / "summary.json").write_text(json.dumps(summary, indent=1, default=float) + "\n")
+    _figures(args.out, found, posterior)
+    clock.say(f"posterior.nc, summary.txt, summary.json, figures, maps.fits in {args.out}/")
+    return 0 if verdict else 1
+
+
+def _read(args):
+    """The bands as `LensImage`s; all are read before anything is computed."""
+    from simulators.lensing.observe import read_image
+
+    noise, psf = args.noise or args.image, args.psf or args.image
+    choices = [_extensions(text) for text in args.extensions or [None]]
+    if choices == [None] and (args.noise is None or args.psf is None):
+        raise ValueError(
+            "--noise, --psf: give both files, or --extensions FLUX,NOISE,PSF where the image's "
+            "file holds all three."
+        )
+    return [
+        read_image(
+            args.image,
+            noise,
+            psf,
+            pixel_scale=args.pixel_scale,
+            supersampling=args.supersampling,
+            extensions=chosen,
+        )
+        for chosen in choices
+    ]
+
+
+def _extensions(text):
+    if text is None:
+        return None
+    names = [int(part) if part.isdigit() else part for part in text.split(",")]
+    if len(names) != 3:
+        raise ValueError(f"--extensions: {text!r}; give three: FLUX,NOISE,PSF.")
+    return tuple(names)
+
+
+def _found(args, key, bands, clock):
+    """The lens and the Laplace approximation at its maximum; from an earlier run where one is."""
+    import numpy as np
+
+    from jaxastro.infer import Laplace, laplace
+
+    from .find_lens import add_bands, find_lens, rebuild
+
+    path = args.out / "state" / "found.json"
+    settings = {
+        "seed": args.seed,
+        "sources": args.sources,
+        "starts": args.starts,
+        "supersampling": args.supersampling,
+        "data": [[float(np.sum(b.image)), float(np.sum(b.noise.noise_map))] for b in bands],
+    }
+    if path.is_file() and not args.fresh:
+        kept = json.loads(path.read_text())
+        if kept["settings"] != settings:
+            raise ValueError(
+                f"{path} is of a run with other data or settings; choose another --out, or "
+                "--fresh to discard it."
+            )
+        found = rebuild(bands, kept["found"])
+        clock.say("maximum: taken from the earlier run")
+        u, covariance = (np.asarray(kept[name]) for name in ("u", "covariance"))
+        return found, Laplace(u, covariance, kept["n_repaired"])
+
+    found = find_lens(key, bands[0], max_sources=args.sources, n_starts=args.starts, say=clock.say)
+    if len(bands) > 1:
+        found = add_bands(key, found, bands)
+        clock.say(f"{len(bands)} bands: log density {found.best.log_density:.1f}")
+    if not found.best.converged:
+        clock.say("the search for the maximum did NOT converge")
+    start = laplace(found.target, found.best)
+    clock.say("curvature at the maximum")
+    kept = {
+        "settings": settings,
+        "found": found.described(),
+        "u": start.u.tolist(),
+        "covariance": start.covariance.tolist(),
+        "n_repaired": int(start.n_repaired),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(kept))
+    part.replace(path)
+    return found, start
+
+
+def _median(posterior):
+    import numpy as np
+
+    return {name: np.median(values) for name, values in posterior.flat().items()}
+
+
+def _residuals(found, posterior):
+    """Chi square a pixel at the posterior's median, on the arcs and off them."""
+    import numpy as np
+
+    from .find_lens import residual_of
+
+    lines, values = [], []
+    for i, (data, simulator) in enumerate(zip(found.bands, found.simulators, strict=True)):
+        pull = residual_of(simulator, _median(posterior), data)
+        counted = np.asarray(data.noise.mask)
+        parts = {"all": counted, "arcs": counted & found.arcs.mask}
+        parts["off the arcs"] = counted & ~found.arcs.mask
+        chi2 = {name: float(np.mean(pull[where] ** 2)) for name, where in parts.items()}
+        said = ", ".join(f"{name} {value:.3f}" for name, value in chi2.items())
+        lines.append(f"chi square a pixel, band {i + 1}: {said}")
+        values.append(chi2)
+    return {"text": "\n".join(lines), "chi2_per_pixel": values}
+
+
+def _figures(out, found, posterior):
+    import equinox as eqx
+    import numpy as np
+    from astropy.io import fits
+
+    from jaxastro.plot import corner
+    from simulators.lensing.figures import lens_figure, magnification_figure
+    from simulators.lensing.galaxy_lens import maps
+
+    names = ["theta_E", "gamma", "e1", "e2", "gamma1", "gamma2", "source_R", "source_n"]
+    figure = corner(posterior, names=names)
+    figure.savefig(out / "corner.pdf")
+    figure.savefig(out / "corner.png", dpi=110)
+    median = _median(posterior)
+    images = eqx.filter_jit(maps)(found.simulators[0], median, found.data.image)
+    images = {name: np.asarray(value) for name, value in images.items()}
+    for draw, name in ((lens_figure, "lens"), (magnification_figure, "magnification")):
+        figure = draw(found.data, images)
+        figure.savefig(out / f"{name}.pdf")
+        figure.savefig(out / f"{name}.png", dpi=130)
+    header = fits.Header({"PIXSCALE": (float(found.data.grid.pixel_scale), "arcsec")})
+    kept = ("model", "lens_light", "arcs", "residual", "magnification", "convergence")
+    hdus = [fits.ImageHDU(images[name], header, name=name.upper()) for name in kept]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(out / "maps.fits", overwrite=True)

@@ -1,0 +1,196 @@
+"""The model of the ready job: a galaxy that lenses one behind it."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+
+from jaxastro.core import Model, Parameter, Prior
+from simulators.lensing.light import Sersic, Uniform
+from simulators.lensing.mass import EPL, Shear
+from simulators.lensing.observe import LensImage
+from simulators.lensing.simulator_linear import Bands, LinearImage
+
+#: Sersic components of the lens galaxy, with a constant sky beneath.
+LIGHTS = ("inner", "outer")
+#: Sersic components of the source, in the order in which they are added.
+SOURCES = ("source", "second", "third")
+
+
+@dataclasses.dataclass(frozen=True)
+class GalaxyLens:
+    """A galaxy of two Sersic profiles with one centre, an elliptical power law of mass with shear,
+    and a source of up to three Sersic profiles with centres of their own; no source, no lens.
+
+    `scene(params)` is what `LinearImage` wants. All amplitudes are one.
+    """
+
+    n_sources: int = 1
+
+    def __call__(self, params):
+        lens = self.lens(params) if self.n_sources else None
+        return lens, self.sources(params), self.lights(params)
+
+    def lens(self, p):
+        """The mass: an `EPL` with external `Shear`, by lenstronomy's names."""
+        mass = EPL(p["theta_E"], p["gamma"], p["e1"], p["e2"], p["center_x"], p["center_y"])
+        return mass + Shear(p["gamma1"], p["gamma2"])
+
+    def sources(self, p):
+        """The profiles on the source plane."""
+        return [
+            Sersic(1.0, *(p[f"{name}_{what}"] for what in ("R", "n", "e1", "e2", "x", "y")))
+            for name in SOURCES[: self.n_sources]
+        ]
+
+    def lights(self, p):
+        """The profiles on the sky: the inner Sersic, the outer one, the sky."""
+        radii = {"outer": p["outer_R"], "inner": p["outer_R"] * p["inner_ratio"]}
+        shapes = [
+            Sersic(
+                1.0,
+                radii[name],
+                *(p[f"{name}_{what}"] for what in ("n", "e1", "e2")),
+                p["light_x"],
+                p["light_y"],
+            )
+            for name in LIGHTS
+        ]
+        return [*shapes, Uniform(1.0)]
+
+
+def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
+    """Priors that hold for any galaxy-scale lens, about the brightest point of the lens galaxy.
+
+    The Einstein radius is log-normal about 1 arcsec with a scatter of 0.5 (SLACS: 0.7 to 1.8); the
+    slope is normal about 2.08 with twice the scatter of Auger et al. (2010, ApJ 724, 511), 0.16;
+    the centre of the mass lies within some 0.05 arcsec of that of the light. Sizes are log-normal
+    over half a dex and more. The source's place is normal about the centre, with 0.3 arcsec: what
+    is strongly lensed lies near the caustic.
+    """
+
+    def normal(mean, sigma, unit, label):
+        return Parameter(dist.Normal(mean, sigma), unit, label)
+
+    def between(mean, sigma, low, high, label):
+        return Parameter(dist.TruncatedNormal(mean, sigma, low=low, high=high), "", label)
+
+    def log_normal(median, sigma, unit, label):
+        return Parameter(dist.LogNormal(jnp.log(median), sigma), unit, label)
+
+    def ellipticity(name, label, sigma=0.2):
+        return {
+            f"{name}e{i}": between(0.0, sigma, -0.6, 0.6, rf"$e_{{{i},\rm {label}}}$")
+            for i in (1, 2)
+        }
+
+    x, y = map(float, center)
+    found = {}
+    if n_sources:
+        found |= {
+            "theta_E": log_normal(1.0, 0.5, "arcsec", r"$\theta_{\rm E}$"),
+            "gamma": between(2.08, 0.32, 1.1, 2.9, r"$\gamma$"),
+            **ellipticity("", "lens"),
+            "center_x": normal(x, 0.05, "arcsec", r"$x_{\rm lens}$"),
+            "center_y": normal(y, 0.05, "arcsec", r"$y_{\rm lens}$"),
+            "gamma1": between(0.0, 0.07, -0.4, 0.4, r"$\gamma_1$"),
+            "gamma2": between(0.0, 0.07, -0.4, 0.4, r"$\gamma_2$"),
+        }
+    for name in SOURCES[:n_sources]:
+        found |= {
+            f"{name}_R": log_normal(0.15, 0.7, "arcsec", rf"$R_{{\rm {name}}}$"),
+            f"{name}_n": log_normal(1.5, 0.5, "", rf"$n_{{\rm {name}}}$"),
+            **ellipticity(f"{name}_", name, 0.25),
+            f"{name}_x": normal(x, 0.3, "arcsec", rf"$x_{{\rm {name}}}$"),
+            f"{name}_y": normal(y, 0.3, "arcsec", rf"$y_{{\rm {name}}}$"),
+        }
+    found |= {
+        "outer_R": log_normal(1.5, 0.7, "arcsec", r"$R_{\rm outer}$"),
+        "inner_ratio": Parameter(dist.Uniform(0.03, 0.97), "", r"$R_{\rm inner} / R_{\rm outer}$"),
+    }
+    for name in LIGHTS:
+        found |= {f"{name}_n": log_normal(2.0, 0.5, "", rf"$n_{{\rm {name}}}$")}
+        found |= ellipticity(f"{name}_", name)
+    found |= {
+        "light_x": normal(x, 0.05, "arcsec", r"$x_{\rm light}$"),
+        "light_y": normal(y, 0.05, "arcsec", r"$y_{\rm light}$"),
+    }
+    return Prior(**found)
+
+
+def galaxy_model(data, n_sources=1, center=(0.0, 0.0)) -> Model:
+    """The model of an image, or of images in several bands.
+
+    The amplitudes have normal priors so wide that they only keep the algebra regular: a brightness
+    at the effective radius of 20 times the brightest pixel.
+
+    Args:
+        data: a `LensImage`, or a sequence of them, one a band, on one sky.
+        n_sources: components of the source, 0 to 3; 0 is the lens galaxy's light alone.
+        center: the lens galaxy [arcsec], `arcs.brightest`.
+    """
+    if isinstance(data, LensImage):
+        simulator = _linear(data, n_sources)
+    else:
+        simulator = Bands(tuple(_linear(band, n_sources) for band in data))
+    return Model(galaxy_prior(n_sources, center), simulator)
+
+
+def _linear(data, n_sources):
+    brightest = np.max(np.asarray(data.image)) / float(data.grid.pixel_area)
+    if not brightest > 0.0:
+        raise ValueError("image: no pixel that counts is above zero; subtract less of the sky.")
+    return LinearImage(
+        GalaxyLens(n_sources), data.grid, data.noise, data.psf, 0.0, 20.0 * brightest
+    )
+
+
+def maps(simulator: LinearImage, params: dict, image) -> dict:
+    """What figures show of a lens at one point of the posterior.
+
+    Args:
+        simulator: a `LinearImage` of a `GalaxyLens` with a source.
+        params: the parameters.
+        image: the data (H, W).
+
+    Returns:
+        Images (H, W): `model`, `lens_light` (sky included), `arcs`, `residual` (over the noise,
+        zero where masked), `magnification`, `convergence`; and on grids of their own, `theta`
+        (2, M, M) over the image, `beta` (2, M, M), where these lie on the source plane, `det_A`
+        (M, M), the inverse of the magnification; `source` (N, N), its brightness
+        [flux / arcsec^2] at `source_x`, `source_y` (N,).
+    """
+    scene, grid = simulator.scene, simulator.grid
+    params = {name: jnp.asarray(value, grid.pixel_scale.dtype) for name, value in params.items()}
+    lens, sources, _ = scene(params)
+    amplitudes = simulator.fit(params, image).amplitudes
+    parts = amplitudes[:, None, None] * simulator.design(params)
+    model = jnp.sum(parts, axis=0)
+    pull = (image - model) / simulator.noise.noise_map
+    mask = simulator.noise.mask
+    fine = dataclasses.replace(grid, supersampling=1)
+    theta = jnp.stack(fine.centres(), axis=-1)
+    # curves need a finer grid than pixels
+    size = 300
+    scale = grid.pixel_scale * (max(grid.shape) / size)
+    wide = dataclasses.replace(fine, shape=(size, size), pixel_scale=scale)
+    x, y = wide.centres()
+    steps = jnp.linspace(-0.4, 0.4, 161, dtype=grid.pixel_scale.dtype) * params["theta_E"]
+    source_x, source_y = params["source_x"] + steps, params["source_y"] + steps
+    on_source = jnp.meshgrid(source_x, source_y)
+    brightness = [s.brightness(*on_source) for s in sources]
+    return {
+        "model": model,
+        "lens_light": jnp.sum(parts[len(sources) :], axis=0),
+        "arcs": jnp.sum(parts[: len(sources)], axis=0),
+        "residual": pull if mask is None else jnp.where(mask, pull, 0.0),
+        "magnification": lens.magnification(theta),
+        "convergence": lens.convergence(theta),
+        "theta": jnp.stack([x, y]),
+        "beta": jnp.stack(lens.trace(x, y)),
+        "det_A": 1.0 / lens.magnification(jnp.stack([x, y], axis=-1)),
+        "source": sum(a * b for a, b in zip(amplitudes, brightness, strict=False)),
+        "source_x": source_x,
+        "source_y": source_y,
+    }
