@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ..core.host_random import split, stack
 
 Vector = Float[Array, " D"]
+Vectors = Float[Array, "D N"]
 Context = Float[Array, " C"]
 
 
@@ -18,8 +19,8 @@ class AbstractBijection(eqx.Module):
 
     .. math:: z = f(x; c), \quad \log|\det \partial z / \partial x|
 
-    Both methods are unbatched. `context` is a vector of shape (C,), of size zero where a density
-    depends on nothing.
+    `forward` and `inverse` are unbatched. `context` is a vector of shape (C,), of size zero where
+    a density depends on nothing.
     """
 
     @abc.abstractmethod
@@ -29,6 +30,14 @@ class AbstractBijection(eqx.Module):
     @abc.abstractmethod
     def inverse(self, z: Vector, context: Context):
         """Noise to data: (x, log |det dx/dz|)."""
+
+    def forward_columns(self, x: Vectors, context):
+        """`forward` of each column of x (D, N), each under its own context, (C, N).
+
+        A layer that is slow under vmap has its own: with the batch as the last axis a CPU does
+        what is done to each row of it in the width of its registers.
+        """
+        return jax.vmap(self.forward, 1, (1, 0))(x, context)
 
 
 class Chain(AbstractBijection):
@@ -49,6 +58,13 @@ class Chain(AbstractBijection):
             z, log_det = layer.inverse(z, context)
             total = total + log_det
         return z, total
+
+    def forward_columns(self, x, context):
+        total = jnp.zeros(x.shape[1:], x.dtype)
+        for layer in self.layers:
+            x, log_det = layer.forward_columns(x, context)
+            total = total + log_det
+        return x, total
 
 
 class Repeated(AbstractBijection):
@@ -78,6 +94,9 @@ class Repeated(AbstractBijection):
     def inverse(self, z, context):
         return self._scan(lambda layer, z: layer.inverse(z, context), z, reverse=True)
 
+    def forward_columns(self, x, context):
+        return self._scan(lambda layer, x: layer.forward_columns(x, context), x, reverse=False)
+
     def _scan(self, apply, x, reverse):
         arrays, static = eqx.partition(self.layers, eqx.is_array)
 
@@ -86,7 +105,7 @@ class Repeated(AbstractBijection):
             x, log_det = apply(eqx.combine(arrays, static), x)
             return (x, total + log_det), None
 
-        return jax.lax.scan(step, (x, jnp.zeros((), x.dtype)), arrays, reverse=reverse)[0]
+        return jax.lax.scan(step, (x, jnp.zeros(x.shape[1:], x.dtype)), arrays, reverse=reverse)[0]
 
 
 def stack_modules(modules):

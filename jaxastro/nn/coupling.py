@@ -54,10 +54,13 @@ class SplineCoupling(AbstractBijection):
     def inverse(self, z, context):
         return self._apply(inverse_spline, z, context)
 
+    forward_columns = forward
+
     def _apply(self, function, x, context):
         kept = self.dim // 2
-        raw = self.network(x[:kept], context)
-        raw = raw.reshape(self.dim - kept, n_spline_parameters(self.n_bins))
+        network = self.network if x.ndim == 1 else self.network.columns
+        raw = network(x[:kept], context)
+        raw = raw.reshape(self.dim - kept, n_spline_parameters(self.n_bins), *x.shape[1:])
         y, log_det = _remade(function)(x[kept:], raw, self.bound)
         return jnp.concatenate([x[:kept], y]), log_det
 

@@ -21,6 +21,10 @@ class AbstractConditionalDensity(eqx.Module):
     def log_prob(self, x, context):
         """log p(x | context): a scalar."""
 
+    def log_prob_many(self, x, context):
+        """log p of each row of x (N, D) under its own context, (N, C): (N,)."""
+        return jax.vmap(self.log_prob)(x, context)
+
     @abc.abstractmethod
     def sample(self, key, context):
         """One draw of x, (D,)."""
@@ -55,8 +59,13 @@ class Flow(AbstractConditionalDensity):
     dim: int = eqx.field(static=True)
 
     def log_prob(self, x, context):
-        z, log_det = self.bijection.forward(x, context)
-        return -0.5 * jnp.sum(z * z) - 0.5 * self.dim * math.log(2 * math.pi) + log_det
+        return self._of_noise(*self.bijection.forward(x, context))
+
+    def log_prob_many(self, x, context):
+        return self._of_noise(*self.bijection.forward_columns(x.T, context.T))
+
+    def _of_noise(self, z, log_det):
+        return -0.5 * jnp.sum(z * z, 0) - 0.5 * self.dim * math.log(2 * math.pi) + log_det
 
     def sample(self, key, context):
         z = jax.random.normal(key, (self.dim,), _dtype(self.bijection))

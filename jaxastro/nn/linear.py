@@ -40,17 +40,22 @@ class LU(AbstractBijection):
     roll: int = eqx.field(static=True)
 
     def __init__(self, dim, roll=0, *, dtype=jnp.float32):
-        self.factors = jnp.zeros((dim, dim), dtype)
+        self.factors = jax.device_put(np.zeros((dim, dim), dtype))
         self.roll = roll
 
     def _triangles(self):
-        lower = jnp.tril(self.factors, -1) + jnp.eye(len(self.factors), dtype=self.factors.dtype)
-        upper = jnp.triu(self.factors, 1) + jnp.diag(jnp.exp(jnp.diag(self.factors)))
+        dim, dtype = len(self.factors), self.factors.dtype
+        eye = np.eye(dim, dtype=dtype)
+        below = np.tril(np.ones((dim, dim), dtype), -1)
+        lower = self.factors * below + eye
+        upper = self.factors * below.T + jnp.exp(self.factors * eye) * eye
         return lower, upper
 
     def forward(self, x, context):
         lower, upper = self._triangles()
-        return lower @ (upper @ jnp.roll(x, self.roll)), jnp.trace(self.factors)
+        # A matrix made once for a whole vmapped batch, with P in the order of its columns.
+        matrix = jnp.roll(lower @ upper, -self.roll, axis=1)
+        return matrix @ x, self._log_det(x)
 
     def inverse(self, z, context):
         lower, upper = self._triangles()
@@ -59,7 +64,14 @@ class LU(AbstractBijection):
         to_lower = jax.scipy.linalg.solve_triangular(lower, eye, lower=True, unit_diagonal=True)
         to_upper = jax.scipy.linalg.solve_triangular(upper, eye)
         x = to_upper @ (to_lower @ z)
-        return jnp.roll(x, -self.roll), -jnp.trace(self.factors)
+        return jnp.roll(x, -self.roll), -self._log_det(z)
+
+    # A matrix times columns is the same product.
+    forward_columns = forward
+
+    def _log_det(self, x):
+        eye = np.eye(len(self.factors), dtype=self.factors.dtype)
+        return jnp.broadcast_to(jnp.sum(self.factors * eye), x.shape[1:])
 
 
 class LinearGaussian(AbstractBijection):
@@ -77,8 +89,9 @@ class LinearGaussian(AbstractBijection):
     offset: Float[Array, " D"]
 
     def __init__(self, dim, context_size, *, dtype=jnp.float32):
-        self.whiten, self.colour = jnp.eye(dim, dtype=dtype), jnp.eye(dim, dtype=dtype)
-        self.slope, self.offset = jnp.zeros((dim, context_size), dtype), jnp.zeros(dim, dtype)
+        eye, slope, offset = np.eye(dim), np.zeros((dim, context_size)), np.zeros(dim)
+        made = (jax.device_put(array.astype(dtype)) for array in (eye, eye, slope, offset))
+        self.whiten, self.colour, self.slope, self.offset = made
 
     def fitted(self, x, context, ridge=1e-3):
         """The same layer fitted to x (N, D) and context (N, C), on the host in float64."""
@@ -94,7 +107,7 @@ class LinearGaussian(AbstractBijection):
         colour = np.linalg.cholesky(covariance + np.diag(floor))
         new = (np.linalg.inv(colour), colour, slope, x_mean - slope @ c_mean)
         old = (self.whiten, self.colour, self.slope, self.offset)
-        new = tuple(jnp.asarray(n, o.dtype) for n, o in zip(new, old, strict=True))
+        new = tuple(jax.device_put(n.astype(o.dtype)) for n, o in zip(new, old, strict=True))
         return eqx.tree_at(lambda m: (m.whiten, m.colour, m.slope, m.offset), self, new)
 
     def forward(self, x, context):

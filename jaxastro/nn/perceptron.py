@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -49,8 +50,8 @@ class Perceptron(eqx.Module):
             bound = 1.0 / math.sqrt(max(i, 1))
             weight_bound, bias_bound = (bound, bound) if k < depth else (0.1 * bound, 0.0)
             end = start + i * o
-            weights.append(jnp.asarray(weight_bound * draws[start:end].reshape(i, o)))
-            biases.append(jnp.asarray(bias_bound * draws[end : end + o]))
+            weights.append(jax.device_put(weight_bound * draws[start:end].reshape(i, o)))
+            biases.append(jax.device_put(bias_bound * draws[end : end + o]))
             start = end + o
         self.weights, self.biases = tuple(weights), tuple(biases)
 
@@ -62,5 +63,32 @@ class Perceptron(eqx.Module):
             if part.size:
                 h = part @ self.weights[0][end - part.size : end] + h
         for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            h = smooth_ramp(h) @ weight + bias
+            h = _after_ramp(h, weight, bias)
         return h
+
+    def columns(self, *parts):
+        """What it makes of each column of parts (I, N): (O, N)."""
+        n = parts[0].shape[1]
+        h = jnp.broadcast_to(self.biases[0], (n, self.biases[0].size))
+        start = 0
+        for part in parts:
+            if len(part):
+                h = h + part.T @ self.weights[0][start : start + len(part)]
+            start += len(part)
+        if len(self.weights) == 1:
+            return h.T
+        for weight, bias in zip(self.weights[1:-1], self.biases[1:-1], strict=True):
+            h = _after_ramp(h, weight, bias[None])
+        return _columns_after_ramp(h, self.weights[-1], self.biases[-1][:, None])
+
+
+# Of what the ramp needs in the reverse pass only its argument is kept: the rest is cheaper made
+# again than written to memory and read.
+@partial(jax.checkpoint, prevent_cse=False)
+def _after_ramp(h, weight, bias):
+    return smooth_ramp(h) @ weight + bias
+
+
+@partial(jax.checkpoint, prevent_cse=False)
+def _columns_after_ramp(h, weight, bias):
+    return weight.T @ smooth_ramp(h).T + bias

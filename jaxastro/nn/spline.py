@@ -1,5 +1,6 @@
 """Monotone rational-quadratic splines (Durkan et al. 2019, NeurIPS)."""
 
+import itertools
 import math
 
 import jax
@@ -26,8 +27,9 @@ def spline(x, raw, bound):
     on [-bound, bound], the identity outside (Durkan et al. 2019, equations 4 and 5).
 
     Args:
-        x: (D,).
-        raw: (D, 3 K - 1) unconstrained: K widths, K heights, K - 1 slopes at inner knots.
+        x: (D,), or (D, N).
+        raw: (D, 3 K - 1), or (D, 3 K - 1, N), unconstrained: K widths, K heights, K - 1 slopes at
+            inner knots.
 
     >>> import jax.numpy as jnp
     >>> y, log_det = spline(jnp.array([0.3, 7.0]), jnp.zeros((2, 23)), 4.0)
@@ -45,7 +47,7 @@ def spline(x, raw, bound):
     y = bottom + height * (slope * t * t + below * u) / denominator
     return (
         jnp.where(inside, 2 * bound * y - bound, x),
-        jnp.sum(jnp.where(inside, _log_slope(t, slope, below, above, denominator), 0.0)),
+        jnp.sum(jnp.where(inside, _log_slope(t, slope, below, above, denominator), 0.0), 0),
     )
 
 
@@ -69,41 +71,36 @@ def inverse_spline(y, raw, bound):
     x = left + t * width
     return (
         jnp.where(inside, 2 * bound * x - bound, y),
-        jnp.sum(jnp.where(inside, -_log_slope(t, slope, below, above, denominator), 0.0)),
+        jnp.sum(jnp.where(inside, -_log_slope(t, slope, below, above, denominator), 0.0), 0),
     )
 
 
 def _bin(s, raw, by_height):
-    """Width, height, left knot, bottom and both slopes of the bin that holds s, each (D,)."""
-    n = (raw.shape[-1] + 1) // 3
-    widths = MIN_BIN + (1 - MIN_BIN * n) * jax.nn.softmax(raw[..., :n])
-    heights = MIN_BIN + (1 - MIN_BIN * n) * jax.nn.softmax(raw[..., n : 2 * n])
-    # A product with a triangle: XLA's cumulative sum is many times slower on CPUs.
-    earlier = jnp.triu(jnp.ones((n, n), raw.dtype), 1)
-    reached = s[..., None] >= (heights if by_height else widths) @ earlier
-    passed = jnp.concatenate([reached[..., 1:], jnp.zeros_like(reached[..., :1])], -1)
+    """Width, height, left knot, bottom and both slopes of the bin that holds s, each like s."""
+    n = (raw.shape[1] + 1) // 3
+    sizes = raw[:, : 2 * n].reshape(len(raw), 2, n, *raw.shape[2:])
+    sizes = MIN_BIN + (1 - MIN_BIN * n) * jax.nn.softmax(sizes, 2)
+    steps = sizes[:, int(by_height)]
+    # Each knot once: a cumulative sum over few bins is that many additions.
+    knots = list(itertools.accumulate(steps[:, k] for k in range(n - 1)))
+    passed = jnp.stack([s >= knot for knot in knots], 1)
+    edge = jnp.ones_like(passed[:, :1])
+    reached, passed = jnp.concatenate([edge, passed], 1), jnp.concatenate([passed, ~edge], 1)
+
     # Sums over bins, not gathers: a gather's transpose is a scatter, element by element.
-    here, before = (reached & ~passed).astype(raw.dtype), passed.astype(raw.dtype)
-
     def pick(mask, values):
-        return jnp.sum(mask * values, -1)
-
-    def slope(raw):
-        return MIN_SLOPE + jax.nn.softplus(raw + _UNIT_SLOPE)
+        return jnp.sum(mask.astype(raw.dtype)[:, None] * values, 2)
 
     # At both ends the slope is one, which raw zeros give.
-    ends = jnp.pad(raw[..., 2 * n :], [(0, 0)] * (raw.ndim - 1) + [(1, 1)])
-    return (
-        pick(here, widths),
-        pick(here, heights),
-        pick(before, widths),
-        pick(before, heights),
-        slope(pick(here, ends[..., :-1])),
-        slope(pick(here, ends[..., 1:])),
-    )
+    ends = jnp.pad(raw[:, 2 * n :], [(0, 0), (1, 1), *[(0, 0)] * (raw.ndim - 2)])
+    here = reached & ~passed
+    size, start = pick(here, sizes), pick(passed, sizes)
+    slopes = pick(here, jnp.stack([ends[:, :-1], ends[:, 1:]], 1))
+    slopes = MIN_SLOPE + jax.nn.softplus(slopes + _UNIT_SLOPE)
+    return size[:, 0], size[:, 1], start[:, 0], start[:, 1], slopes[:, 0], slopes[:, 1]
 
 
 def _log_slope(t, slope, below, above, denominator):
     u = t * (1 - t)
     top = above * t * t + 2 * slope * u + below * (1 - t) ** 2
-    return 2 * jnp.log(slope / denominator) + jnp.log(top)
+    return jnp.log(top * (slope / denominator) ** 2)

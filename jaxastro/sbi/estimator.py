@@ -29,6 +29,10 @@ class PosteriorNetwork(eqx.Module):
         """log q(u | x): a scalar for u (D,)."""
         return self.density.log_prob(u, self.embedding(x))
 
+    def log_prob_many(self, u, x):
+        """log q of each row of u (N, D) given its own observation: (N,)."""
+        return self.density.log_prob_many(u, jax.vmap(self.embedding)(x))
+
 
 class MisspecifiedWarning(UserWarning):
     """The observation lies outside of what the model simulates."""

@@ -1,6 +1,5 @@
 """Neural posterior estimation: a conditional density of parameters, given the observation."""
 
-import jax
 import jax.numpy as jnp
 
 from ..nn import spline_coupling_flow
@@ -10,7 +9,7 @@ from .estimator import train_posterior
 def npe_loss(network, batch, key):
     r"""The expected forward KL divergence up to a constant: :math:`-\langle\log q(u|x)\rangle`."""
     u, x = batch
-    return -jnp.mean(jax.vmap(network.log_prob)(u, x))
+    return -jnp.mean(network.log_prob_many(u, x))
 
 
 def npe(

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -16,7 +15,7 @@ from ..core import checkpoint as checkpoints
 from ..core.host_random import generator, key_data
 from ..core.interrupt import Interrupted, stop_requests
 from ..core.progress import reporter
-from .epoch import Program, Settings, State, length, n_batches, one_epoch, start, unravelled
+from .epoch import Program, Settings, State, concluded, length, n_batches, one_epoch, start
 from .partition import trainable_leaves
 
 # Streams of random numbers that no epoch has: to split the data, and to judge the held-out part.
@@ -113,7 +112,8 @@ def fit(
     program = Program(
         template=jax.tree.map(partial(_form, members), params),
         static=static,
-        settings=settings,
+        batch_size=settings.batch_size,
+        average=settings.average,
         loss=loss,
         schedule=schedule,
         warmup_steps=warmup_steps,
@@ -153,7 +153,11 @@ def fit(
             order = rng.permuted(rows, axis=-1)
             keys = key_data(rng, key, (*axis, n_keys))
             keys = np.concatenate([keys, held_keys], axis=len(axis))
-            state, losses = one_epoch(program, state, frozen, train, held, order, keys)
+            weights, losses = one_epoch(
+                program, state.weights, state.rate, frozen, train, held, order, keys
+            )
+            losses = [np.mean(value, -1) for value in jax.device_get(losses)]
+            state = concluded(settings, state, weights, losses)
             history.append([np.asarray(value, float).tolist() for value in losses])
             ended = epoch + 1 == max_epochs or bool(np.all(state.done))
             report(epoch + 1, *history[-1], last=ended)
@@ -177,7 +181,8 @@ def fit(
             f"that are kept (held-out loss {np.asarray(state.best)}). Lower learning_rate.",
             stacklevel=2,
         )
-    trained = eqx.combine(unravelled(program, state.best_params), frozen, static)
+    trained = jax.device_put(program.unravel(np.asarray(state.best_params)))
+    trained = eqx.combine(trained, frozen, static)
     curves = np.asarray(history, float)
     stopped = "nan" if diverged else "plateau" if bool(np.all(state.done)) else "max_epochs"
     return Fitted(
@@ -199,7 +204,7 @@ def _resume(directory, state, identity):
             f"the checkpoint in {str(directory)!r} belongs to another training (different "
             f"{', '.join(differing)}); use another directory, or remove it."
         )
-    return State(**jax.tree.map(jnp.asarray, saved)), metadata["history"]
+    return State(**saved), metadata["history"]
 
 
 def _check_data(data, batch_size):
@@ -223,7 +228,7 @@ def _split(rng, data, held_out, n):
     n_held = max(1, round(n * held_out))
 
     def take(index):
-        return jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[index]), data)
+        return jax.device_put(jax.tree.map(lambda a: np.asarray(a)[index], data))
 
     return take(order[n_held:]), take(order[:n_held])
 

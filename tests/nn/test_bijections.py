@@ -131,6 +131,21 @@ def test_float32_stays_float32_and_trees_round_trip(name):
     np.testing.assert_array_equal(there_and_back(again, x[0], c[0])[0], z)
 
 
+@pytest.mark.parametrize(("name", "dim"), [(name, dim) for name in TABLE for dim in (1, 2)])
+def test_columns_are_as_many_vectors(name, dim):
+    bijection = made(name, dim, widest())
+    x, c = points(dim, widest())
+    tolerance = 1e-10 if x.dtype == np.float64 else 2e-3
+
+    @jax.jit
+    def both(x, c):
+        return bijection.forward_columns(x, c), jax.vmap(bijection.forward, 1, (1, 0))(x, c)
+
+    for columns, one_by_one in zip(*both(x.T, c.T), strict=True):
+        assert columns.shape == one_by_one.shape
+        np.testing.assert_allclose(columns, one_by_one, atol=tolerance, rtol=tolerance)
+
+
 # A map's own derivatives, and those of the two that are inverted in a loop.
 GRADIENTS = [(name, "forward") for name in LEARNT]
 GRADIENTS += [("affine autoregressive", "inverse"), ("block neural", "inverse")]
