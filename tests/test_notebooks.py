@@ -1,4 +1,7 @@
-"""The notebooks run from end to end at reduced size; `gd1` does so in `test_main_job`."""
+"""The notebooks run from end to end at reduced size.
+
+`gd1` and `lens` do so beside their jobs, in `test_main_job` and `test_lens_job`.
+"""
 
 import pytest
 
@@ -8,7 +11,7 @@ FIGURES = {"gd1_sbi": 2}
 
 
 def test_every_notebook_is_run():
-    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"gd1", *FIGURES}
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"gd1", "lens", *FIGURES}
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -89,7 +89,7 @@ def _conditioned(bands, n_sources, center):
     return model, model.condition(tuple(band.image for band in bands))
 
 
-def find_lens(key, data: LensImage, *, max_sources=3, n_starts=8, say=None) -> FoundLens:
+def find_lens(key, data: LensImage, *, max_sources=4, n_starts=8, say=None) -> FoundLens:
     """The maximum of a lens model of `data`, from nothing but `data`.
 
     1. The lens galaxy: two Sersic profiles with a sky are fitted four times, each time without
@@ -98,14 +98,14 @@ def find_lens(key, data: LensImage, *, max_sources=3, n_starts=8, say=None) -> F
        that makes the source most compact, and its place (`arcs.find_arcs`).
     3. The image is cut to the arcs, and the whole model is searched from `n_starts` points about
        these values, with a source of one Sersic profile.
-    4. Further profiles are tried where the residual points to on the source plane. Each must raise
-       the log-likelihood by 3 ln N, N pixels: the Bayesian information criterion for its six
-       shape parameters (Schwarz 1978).
+    4. Clumps are added where the residual points to on the source plane. Each must raise the
+       log-likelihood by 1.5 ln N, N pixels: the Bayesian information criterion for its place and
+       size (Schwarz 1978).
 
     Args:
         key: typed PRNG key.
         data: the image; a single band.
-        max_sources: profiles of the source at most, 1 to 3.
+        max_sources: components of the source at most, 1 to 4.
         n_starts: starts of the search in step 3.
         say: a function of one line of text, for progress.
 
@@ -140,13 +140,13 @@ def find_lens(key, data: LensImage, *, max_sources=3, n_starts=8, say=None) -> F
     best = find_map(
         keys["lens"], target, initial=starts, n_starts=n_starts, n_draws=n_starts, n_keep=3
     )
-    say(f"one source profile: log density {best.log_density:.1f}, {_quality(model, best, data)}")
+    say(f"one source component: log density {best.log_density:.1f}, {_quality(model, best, data)}")
     found = FoundLens((data,), model, target, best, arcs, center, 1)
     while found.n_sources < max_sources:
         more = _with_another_source(jax.random.fold_in(keys["lens"], found.n_sources), found)
         gain = 0.0 if more is None else _log_likelihood(more) - _log_likelihood(found)
-        needed = 3.0 * np.log(mask_of(data).sum())
-        say(f"{found.n_sources + 1} source profiles: gain {gain:.1f}, needed {needed:.1f}")
+        needed = 1.5 * np.log(mask_of(data).sum())
+        say(f"{found.n_sources + 1} source components: gain {gain:.1f}, needed {needed:.1f}")
         if gain < needed:
             break
         found = more
@@ -268,7 +268,7 @@ def _starts(key, prior, light, arcs, n):
 
 
 def _with_another_source(key, found):
-    """The lens with one more source profile, searched from where the residual points to."""
+    """The lens with one more clump, searched from where the residual points to."""
     scene = found.model.simulator.scene
     params = {name: jnp.asarray(v) for name, v in found.best.params.items()}
     grid = found.data.grid
@@ -288,10 +288,9 @@ def _with_another_source(key, found):
     model, target = _conditioned(found.bands, n, found.center)
     starts = []
     for place in places:
-        for size in (0.5, 2.0):
-            new = {"R": size * params["source_R"], "n": 1.0, "e1": 0.0, "e2": 0.0}
+        for size in (0.3, 1.0):
             if place is not None:
-                new |= {"x": place[0], "y": place[1]}
+                new = {"R": size * params["source_R"], "x": place[0], "y": place[1]}
                 starts.append(
                     params | {f"{name}_{what}": jnp.asarray(v) for what, v in new.items()}
                 )

@@ -180,7 +180,8 @@ def _figures(out, found, posterior):
         figure = draw(found.data, images)
         figure.savefig(out / f"{name}.pdf")
         figure.savefig(out / f"{name}.png", dpi=130)
-    header = fits.Header({"PIXSCALE": (float(found.data.grid.pixel_scale), "arcsec")})
+    header = fits.Header()
+    header["PIXSCALE"] = (float(found.data.grid.pixel_scale), "[arcsec] side of a pixel")
     kept = ("model", "lens_light", "arcs", "residual", "magnification", "convergence")
     hdus = [fits.ImageHDU(images[name], header, name=name.upper()) for name in kept]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(out / "maps.fits", overwrite=True)

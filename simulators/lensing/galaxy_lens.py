@@ -7,23 +7,29 @@ import numpy as np
 import numpyro.distributions as dist
 
 from jaxastro.core import Model, Parameter, Prior
+from simulators.lensing.grid import Grid
+from simulators.lensing.image import design
 from simulators.lensing.light import Sersic, Uniform
 from simulators.lensing.mass import EPL, Shear
+from simulators.lensing.noise import GaussianNoise
 from simulators.lensing.observe import LensImage
+from simulators.lensing.psf import PSF
 from simulators.lensing.simulator_linear import Bands, LinearImage
 
 #: Sersic components of the lens galaxy, with a constant sky beneath.
-LIGHTS = ("inner", "outer")
-#: Sersic components of the source, in the order in which they are added.
-SOURCES = ("source", "second", "third")
+LIGHTS = ("bulge", "disc")
+#: Components of the source: a Sersic profile, and round exponential clumps in the order in which
+#: they are added.
+SOURCES = ("source", "clump1", "clump2", "clump3")
 
 
 @dataclasses.dataclass(frozen=True)
 class GalaxyLens:
     """A galaxy of two Sersic profiles with one centre, an elliptical power law of mass with shear,
-    and a source of up to three Sersic profiles with centres of their own; no source, no lens.
+    and a source of a Sersic profile with up to three clumps; no source, no lens.
 
-    `scene(params)` is what `LinearImage` wants. All amplitudes are one.
+    A clump has a place and a size: what lies within a few hundredths of an arcsec has no shape
+    that could be measured. All amplitudes are one. The object is the scene of a `LinearImage`.
     """
 
     n_sources: int = 1
@@ -39,19 +45,21 @@ class GalaxyLens:
 
     def sources(self, p):
         """The profiles on the source plane."""
-        return [
-            Sersic(1.0, *(p[f"{name}_{what}"] for what in ("R", "n", "e1", "e2", "x", "y")))
-            for name in SOURCES[: self.n_sources]
+        if not self.n_sources:
+            return []
+        first = Sersic(1.0, *(p[f"source_{what}"] for what in ("R", "n", "e1", "e2", "x", "y")))
+        clumps = [
+            Sersic(1.0, p[f"{name}_R"], 1.0, center_x=p[f"{name}_x"], center_y=p[f"{name}_y"])
+            for name in SOURCES[1 : self.n_sources]
         ]
+        return [first, *clumps]
 
     def lights(self, p):
-        """The profiles on the sky: the inner Sersic, the outer one, the sky."""
-        radii = {"outer": p["outer_R"], "inner": p["outer_R"] * p["inner_ratio"]}
+        """The profiles on the sky: bulge, disc, sky."""
         shapes = [
             Sersic(
                 1.0,
-                radii[name],
-                *(p[f"{name}_{what}"] for what in ("n", "e1", "e2")),
+                *(p[f"{name}_{what}"] for what in ("R", "n", "e1", "e2")),
                 p["light_x"],
                 p["light_y"],
             )
@@ -100,18 +108,18 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
     for name in SOURCES[:n_sources]:
         found |= {
             f"{name}_R": log_normal(0.15, 0.7, "arcsec", rf"$R_{{\rm {name}}}$"),
-            f"{name}_n": log_normal(1.5, 0.5, "", rf"$n_{{\rm {name}}}$"),
-            **ellipticity(f"{name}_", name, 0.25),
             f"{name}_x": normal(x, 0.3, "arcsec", rf"$x_{{\rm {name}}}$"),
             f"{name}_y": normal(y, 0.3, "arcsec", rf"$y_{{\rm {name}}}$"),
         }
-    found |= {
-        "outer_R": log_normal(1.5, 0.7, "arcsec", r"$R_{\rm outer}$"),
-        "inner_ratio": Parameter(dist.Uniform(0.03, 0.97), "", r"$R_{\rm inner} / R_{\rm outer}$"),
-    }
-    for name in LIGHTS:
-        found |= {f"{name}_n": log_normal(2.0, 0.5, "", rf"$n_{{\rm {name}}}$")}
-        found |= ellipticity(f"{name}_", name)
+    if n_sources:
+        found |= {"source_n": log_normal(1.5, 0.5, "", r"$n_{\rm source}$")}
+        found |= ellipticity("source_", "source", 0.25)
+    for name, n in zip(LIGHTS, (4.0, 1.0), strict=True):
+        found |= {
+            f"{name}_R": log_normal(1.0, 0.7, "arcsec", rf"$R_{{\rm {name}}}$"),
+            f"{name}_n": log_normal(n, 0.4, "", rf"$n_{{\rm {name}}}$"),
+            **ellipticity(f"{name}_", name),
+        }
     found |= {
         "light_x": normal(x, 0.05, "arcsec", r"$x_{\rm light}$"),
         "light_y": normal(y, 0.05, "arcsec", r"$y_{\rm light}$"),
@@ -127,7 +135,7 @@ def galaxy_model(data, n_sources=1, center=(0.0, 0.0)) -> Model:
 
     Args:
         data: a `LensImage`, or a sequence of them, one a band, on one sky.
-        n_sources: components of the source, 0 to 3; 0 is the lens galaxy's light alone.
+        n_sources: components of the source, 0 to 4; 0 is the lens galaxy's light alone.
         center: the lens galaxy [arcsec], `arcs.brightest`.
     """
     if isinstance(data, LensImage):
@@ -144,6 +152,58 @@ def _linear(data, n_sources):
     return LinearImage(
         GalaxyLens(n_sources), data.grid, data.noise, data.psf, 0.0, 20.0 * brightest
     )
+
+
+#: A lens like those of SLACS, in pixels of 0.1 arcsec: what `mock_lens` shows.
+MOCK = {
+    "theta_E": 1.1,
+    "gamma": 2.0,
+    "e1": 0.08,
+    "e2": -0.05,
+    "center_x": 0.05,
+    "center_y": -0.03,
+    "gamma1": 0.03,
+    "gamma2": -0.02,
+    "source_R": 0.15,
+    "source_n": 1.0,
+    "source_e1": 0.1,
+    "source_e2": 0.1,
+    "source_x": 0.2,
+    "source_y": 0.0,
+    "bulge_R": 0.5,
+    "bulge_n": 3.0,
+    "bulge_e1": 0.06,
+    "bulge_e2": -0.04,
+    "disc_R": 1.3,
+    "disc_n": 1.0,
+    "disc_e1": 0.08,
+    "disc_e2": -0.03,
+    "light_x": 0.05,
+    "light_y": -0.03,
+}
+
+
+def mock_lens(key, params=MOCK, shape=(47, 47), peaks=(15.0, 100.0, 40.0)) -> LensImage:
+    """An image of a `GalaxyLens` of one source, with a noise of one beside that of the photons.
+
+    Args:
+        key: typed PRNG key of the noise.
+        params: of the lens; `MOCK` by default.
+        shape: pixels, of 0.1 arcsec; the PSF is a Gaussian of 0.2 arcsec.
+        peaks: brightest pixel of the arcs, of the bulge and of the disc.
+
+    >>> import jax
+    >>> data = mock_lens(jax.random.key(0))
+    >>> data.image.shape, bool(data.image.max() > 100.0)
+    ((47, 47), True)
+    """
+    params = {name: jnp.asarray(value, float) for name, value in params.items()}
+    psf, grid = PSF.gaussian(0.2, 0.1, 9), Grid(shape, 0.1)
+    images = design(*GalaxyLens(1)(params), grid, psf)[:3]
+    heights = jnp.asarray(peaks, images.dtype) / jnp.max(images, axis=(1, 2))
+    image = jnp.tensordot(heights, images, axes=1)
+    noise = GaussianNoise(jnp.sqrt(1.0 + 0.02 * image), jnp.ones(shape, bool))
+    return LensImage(noise.sample(key, image), noise, grid, psf)
 
 
 def maps(simulator: LinearImage, params: dict, image) -> dict:
