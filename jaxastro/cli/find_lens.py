@@ -263,6 +263,7 @@ def _starts(key, prior, light, arcs, n):
         "center_y": points["light_y"],
     }
     for axis, value in zip("xy", arcs.source, strict=True):
+        value = value - points[f"light_{axis}"]
         points[f"source_{axis}"] = value + 0.1 * (draws[f"source_{axis}"] - value) * (spread != 0)
     return np.asarray(jax.vmap(prior.to_unconstrained)(points))
 
@@ -282,7 +283,7 @@ def _with_another_source(key, found):
     lensed = mask_of(found.data) & (np.hypot(x, y) > 2.0 * _psf_radius(found.data))
     places = [
         source_peak(residual, lensed, [np.asarray(b) for b in beta], np.abs(magnification)),
-        (float(params["source_x"]), float(params["source_y"])),
+        tuple(float(getattr(scene.sources(params)[0], f"center_{a}")) for a in "xy"),
     ]
     n, name = found.n_sources + 1, SOURCES[found.n_sources]
     model, target = _conditioned(found.bands, n, found.center)
@@ -290,7 +291,11 @@ def _with_another_source(key, found):
     for place in places:
         for size in (0.3, 1.0):
             if place is not None:
-                new = {"R": size * params["source_R"], "x": place[0], "y": place[1]}
+                x, y = (
+                    (at - params[f"center_{a}"]) / (params["gamma"] - 1.0)
+                    for a, at in zip("xy", place, strict=True)
+                )
+                new = {"R": size * params["source_R"], "x": x, "y": y}
                 starts.append(
                     params | {f"{name}_{what}": jnp.asarray(v) for what, v in new.items()}
                 )

@@ -10,12 +10,15 @@ from jaxastro.core import Model, Parameter, Prior
 from simulators.lensing.grid import Grid
 from simulators.lensing.image import design
 from simulators.lensing.light import Sersic, Uniform
+from simulators.lensing.light.sersic import b_n_exact
 from simulators.lensing.mass import EPL, Shear
 from simulators.lensing.noise import GaussianNoise
 from simulators.lensing.observe import LensImage
 from simulators.lensing.psf import PSF
 from simulators.lensing.simulator_linear import Bands, LinearImage
 
+#: Where the slope of the lens galaxy's light is a parameter [arcsec].
+R_SLOPE = 0.5
 #: Sersic components of the lens galaxy, with a constant sky beneath.
 LIGHTS = ("bulge", "disc")
 #: Components of the source: a Sersic profile, and round exponential clumps in the order in which
@@ -25,11 +28,22 @@ SOURCES = ("source", "clump1", "clump2", "clump3")
 
 @dataclasses.dataclass(frozen=True)
 class GalaxyLens:
-    """A galaxy of two Sersic profiles with one centre, an elliptical power law of mass with shear,
+    r"""A galaxy of two Sersic profiles with one centre, an elliptical power law of mass with shear,
     and a source of a Sersic profile with up to three clumps; no source, no lens.
 
     A clump has a place and a size: what lies within a few hundredths of an arcsec has no shape
-    that could be measured. All amplitudes are one. The object is the scene of a `LinearImage`.
+    that could be measured. The object is the scene of a `LinearImage`; all amplitudes are one.
+
+    The parameters are those that the data separate:
+
+    - *Source.* Near the Einstein radius a power law of slope gamma maps a radial step on the sky to
+      gamma - 1 times that on the source plane, so that slope and scale of the source are one long
+      curved ridge. Its places, from the centre of the mass, and sizes are (gamma - 1) times the
+      parameters; for an isothermal lens they are the parameters.
+    - *Light.* Not the half-light radius, most of which lies outside of what is fitted, but
+      `bulge_slope`, -dlnI/dlnR at R_0 = 0.5 arcsec, beside the index n:
+      :math:`I \propto \exp(-n s [(R / R_0)^{1/n} - 1])`, of amplitude one at R_0. `half_light`
+      gives the radius.
     """
 
     n_sources: int = 1
@@ -47,25 +61,36 @@ class GalaxyLens:
         """The profiles on the source plane."""
         if not self.n_sources:
             return []
-        first = Sersic(1.0, *(p[f"source_{what}"] for what in ("R", "n", "e1", "e2", "x", "y")))
-        clumps = [
-            Sersic(1.0, p[f"{name}_R"], 1.0, center_x=p[f"{name}_x"], center_y=p[f"{name}_y"])
-            for name in SOURCES[1 : self.n_sources]
-        ]
-        return [first, *clumps]
+        scale = p["gamma"] - 1.0
+        profiles = []
+        for name in SOURCES[: self.n_sources]:
+            place = {f"center_{a}": p[f"center_{a}"] + scale * p[f"{name}_{a}"] for a in "xy"}
+            shape = {"n_sersic": 1.0}
+            if name == "source":
+                shape = {"n_sersic": p["source_n"], "e1": p["source_e1"], "e2": p["source_e2"]}
+            profiles.append(Sersic(1.0, scale * p[f"{name}_R"], **shape, **place))
+        return profiles
 
     def lights(self, p):
         """The profiles on the sky: bulge, disc, sky."""
-        shapes = [
-            Sersic(
-                1.0,
-                *(p[f"{name}_{what}"] for what in ("R", "n", "e1", "e2")),
-                p["light_x"],
-                p["light_y"],
-            )
-            for name in LIGHTS
-        ]
+        shapes = []
+        for name in LIGHTS:
+            n, slope = p[f"{name}_n"], p[f"{name}_slope"]
+            radius, b = half_light(n, slope), b_n_exact(n)
+            shape = (n, p[f"{name}_e1"], p[f"{name}_e2"], p["light_x"], p["light_y"])
+            shapes.append(Sersic(jnp.exp(n * slope - b), radius, *shape, exact=True))
         return [*shapes, Uniform(1.0)]
+
+
+def half_light(n, slope):
+    r"""Half-light radius [arcsec] of a Sersic profile of a `slope` at `R_SLOPE`.
+
+    .. math:: R_e = R_0 (b_n / (n s))^n
+
+    >>> round(float(half_light(jnp.asarray(4.0), jnp.asarray(1.5))), 3)
+    1.335
+    """
+    return R_SLOPE * (b_n_exact(n) / (n * slope)) ** n
 
 
 def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
@@ -73,9 +98,9 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
 
     The Einstein radius is log-normal about 1 arcsec with a scatter of 0.5 (SLACS: 0.7 to 1.8); the
     slope is normal about 2.08 with twice the scatter of Auger et al. (2010, ApJ 724, 511), 0.16;
-    the centre of the mass lies within some 0.05 arcsec of that of the light. Sizes are log-normal
-    over half a dex and more. The source's place is normal about the centre, with 0.3 arcsec: what
-    is strongly lensed lies near the caustic.
+    the centre of the mass lies within some 0.05 arcsec of that of the light. Sizes and slopes are
+    log-normal over a quarter of a dex and more. The source's place is normal about the centre, with
+    0.3 arcsec: what is strongly lensed lies near the caustic.
     """
 
     def normal(mean, sigma, unit, label):
@@ -108,15 +133,15 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
     for name in SOURCES[:n_sources]:
         found |= {
             f"{name}_R": log_normal(0.15, 0.7, "arcsec", rf"$R_{{\rm {name}}}$"),
-            f"{name}_x": normal(x, 0.3, "arcsec", rf"$x_{{\rm {name}}}$"),
-            f"{name}_y": normal(y, 0.3, "arcsec", rf"$y_{{\rm {name}}}$"),
+            f"{name}_x": normal(0.0, 0.3, "arcsec", rf"$x_{{\rm {name}}}$"),
+            f"{name}_y": normal(0.0, 0.3, "arcsec", rf"$y_{{\rm {name}}}$"),
         }
     if n_sources:
         found |= {"source_n": log_normal(1.5, 0.5, "", r"$n_{\rm source}$")}
         found |= ellipticity("source_", "source", 0.25)
-    for name, n in zip(LIGHTS, (4.0, 1.0), strict=True):
+    for name, n, slope in zip(LIGHTS, (4.0, 1.0), (1.5, 0.8), strict=True):
         found |= {
-            f"{name}_R": log_normal(1.0, 0.7, "arcsec", rf"$R_{{\rm {name}}}$"),
+            f"{name}_slope": log_normal(slope, 0.6, "", rf"$s_{{\rm {name}}}$"),
             f"{name}_n": log_normal(n, 0.4, "", rf"$n_{{\rm {name}}}$"),
             **ellipticity(f"{name}_", name),
         }
@@ -168,13 +193,13 @@ MOCK = {
     "source_n": 1.0,
     "source_e1": 0.1,
     "source_e2": 0.1,
-    "source_x": 0.2,
-    "source_y": 0.0,
-    "bulge_R": 0.5,
+    "source_x": 0.15,
+    "source_y": 0.03,
+    "bulge_slope": 1.8,
     "bulge_n": 3.0,
     "bulge_e1": 0.06,
     "bulge_e2": -0.04,
-    "disc_R": 1.3,
+    "disc_slope": 0.65,
     "disc_n": 1.0,
     "disc_e1": 0.08,
     "disc_e2": -0.03,
@@ -237,7 +262,7 @@ def maps(simulator: LinearImage, params: dict, image) -> dict:
     wide = dataclasses.replace(fine, shape=(size, size), pixel_scale=scale)
     x, y = wide.centres()
     steps = jnp.linspace(-0.4, 0.4, 161, dtype=grid.pixel_scale.dtype) * params["theta_E"]
-    source_x, source_y = params["source_x"] + steps, params["source_y"] + steps
+    source_x, source_y = sources[0].center_x + steps, sources[0].center_y + steps
     on_source = jnp.meshgrid(source_x, source_y)
     brightness = [s.brightness(*on_source) for s in sources]
     return {
