@@ -128,6 +128,7 @@ def test_mmd_false_alarms():
     assert abs(np.sum(np.array(p) <= 0.1) - 30) < 21
 
 
+@pytest.mark.slow
 def test_local_c2st(model, pairs):
     x = np.zeros(DIM)
     settings = {"n_null": 59, "max_epochs": 30, "n_draws": 500}

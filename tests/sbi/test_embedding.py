@@ -121,6 +121,7 @@ def test_padding_and_order_of_the_observation_mean_nothing(estimator):
     assert a == pytest.approx(float(b), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_nre_of_sets(pairs, new):
     ratio, _ = nre(
         jax.random.key(1),

@@ -80,6 +80,7 @@ def gradient_error(step, age, satellite, reference=0.125):
     return miss.max(axis=-1)
 
 
+@pytest.mark.slow
 def test_gradient_at_the_default_step():
     """3 Gyr, no satellite: at most 1e-3."""
     assert STEP == 0.5

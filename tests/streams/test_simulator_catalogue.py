@@ -82,12 +82,18 @@ def observed(simulate):
     return simulate(jax.random.key(1), PARAMS)
 
 
-def test_likelihood_is_that_of_the_catalogue(log_likelihood, observed):
-    assert isinstance(SIMULATOR, AbstractTractableSimulator)
+@pytest.fixture(scope="module")
+def at_and_summary():
+    """The stream at the grid's positions, in the catalogue's observables and their order."""
     at = jnp.linspace(-46.0, -34.0, 25)
     whole = eqx.filter_jit(STREAM.summary)(PARAMS, STREAM.fixed_latents(0), at)
     rows = np.array([2, 3, 1])
-    own = whole._replace(track=whole.track[rows], width=whole.width[rows])
+    return at, whole._replace(track=whole.track[rows], width=whole.width[rows])
+
+
+def test_likelihood_is_that_of_the_catalogue(log_likelihood, observed, at_and_summary):
+    assert isinstance(SIMULATOR, AbstractTractableSimulator)
+    at, own = at_and_summary
     sky = dataclasses.replace(SKY, phi1_coefficients=PARAMS["phi1_coefficients"])
     expected = jnp.sum(catalogue_log_likelihood(observed, at, own, sky, 0.3))
     got = log_likelihood(PARAMS, observed)
@@ -132,7 +138,7 @@ def test_likelihood_of_a_simulated_catalogue_prefers_its_parameters(log_likeliho
 
 @x64
 @pytest.mark.parametrize("fraction", [0.0, 1.0])
-def test_draws_follow_the_densities_of_the_likelihood(simulate, fraction):
+def test_draws_follow_the_densities_of_the_likelihood(simulate, at_and_summary, fraction):
     """For f = 0 and 1, against moments of what `log_likelihood` integrates."""
     params = PARAMS | {"fraction": jnp.asarray(fraction)}
     stars = simulate(jax.random.key(5), params)
@@ -157,7 +163,7 @@ def test_draws_follow_the_densities_of_the_likelihood(simulate, fraction):
         assert abs(np.mean(pm1[seen]) - mean) < 4 * sigma / np.sqrt(seen.sum())
         assert abs(np.std(pm1[seen]) / sigma - 1) < 0.1
     else:
-        summary, at = SIMULATOR.summary(params), np.asarray(SIMULATOR.positions)
+        at, summary = at_and_summary
         grid = -40.0 + 6.0 * t
         mean, sigma = moments(grid, np.interp(grid, at, summary.density))
         assert abs(np.mean(phi1) - mean) < 4 * sigma / np.sqrt(n)

@@ -23,6 +23,7 @@ HOST = Logarithmic(0.2, 0.5, q3=0.9)
 Q, V = jnp.array([12.0, 1.0, 3.0]), jnp.array([0.02, 0.17, 0.08])
 AGE, MASS, N = 400.0, 1e5, 32
 LATENTS = Latents.quasi(N)
+TIMES = release_times(LATENTS, AGE)
 BALL = Plummer(MASS, 0.02)
 
 
@@ -31,18 +32,27 @@ def positions(stream):
 
 
 @jax.jit
-def plain(host, q=Q, v=V, mass=MASS, times=None, latents=LATENTS):
-    """No satellite."""
+def _plain(host, q, v, mass, times, latents):
     return spray(latents, host, q, v, mass=mass, age=AGE, times=times, convention=Fardal2015())
 
 
 @jax.jit
-def heavy(host, satellite=BALL, mass=MASS, mass_final=MASS, times=None):
-    """With a satellite, and a step at which nothing but rounding is left of the error."""
+def _heavy(host, satellite, mass_final):
     return spray(
-        LATENTS, host, Q, V, mass=mass, age=AGE, satellite=satellite, mass_final=mass_final,
-        times=times, step=0.25,
+        LATENTS, host, Q, V, mass=MASS, age=AGE, satellite=satellite, mass_final=mass_final,
+        step=0.25,
     )  # fmt: skip
+
+
+# All arguments are given in every call: what is left out is another program to compile.
+def plain(host, q=Q, v=V, mass=MASS, times=TIMES, latents=LATENTS):
+    """No satellite."""
+    return _plain(host, q, v, jnp.asarray(mass), times, latents)
+
+
+def heavy(host, satellite=BALL, mass_final=MASS):
+    """With a satellite, and a step at which nothing but rounding is left of the error."""
+    return _heavy(host, satellite, jnp.asarray(mass_final))
 
 
 def star_by_star(stream, host, field, masses, which):
@@ -64,6 +74,7 @@ def test_satellite_that_loses_mass_star_by_star():
     """The satellite moves along the progenitor's orbit, its mass falls linearly: 3e-8 kpc."""
     final = 0.3
     stream = heavy(HOST, mass_final=final * MASS)
+    np.testing.assert_allclose(stream.release_time, TIMES)
     knots = -np.linspace(0.0, AGE + 2.0, 806)
     path = orbit(HOST, Q, V, knots)
     track = HermiteCurve(knots[::-1], path.q[::-1], path.v[::-1], HOST.acceleration(path.q[::-1]))
@@ -104,8 +115,7 @@ def test_gradients_without_mass():
 def test_order_and_chunks():
     """Particles come in the order of the latents, whatever their times and the chunk."""
     stream = plain(HOST)
-    times = release_times(LATENTS, AGE)
-    np.testing.assert_allclose(stream.release_time, times)
+    np.testing.assert_allclose(stream.release_time, TIMES)
     np.testing.assert_array_equal(stream.arm, np.tile([1.0, -1.0], N // 2))
     # Trailing stars fall behind: their angular momentum is larger.
     spin = np.cross(positions(stream), np.stack(stream.v, -1))[:, 2]
@@ -113,7 +123,7 @@ def test_order_and_chunks():
     shuffled = np.random.default_rng(0).permutation(N // 2)
     order = np.stack([2 * shuffled, 2 * shuffled + 1], 1).ravel()
     mixed = Latents(LATENTS.normals[order], LATENTS.uniforms[order])
-    other = plain(HOST, times=times[order], latents=mixed)
+    other = plain(HOST, times=TIMES[order], latents=mixed)
     np.testing.assert_allclose(positions(other), positions(stream)[order], atol=1e-11)
     small = spray(
         LATENTS,
@@ -122,11 +132,11 @@ def test_order_and_chunks():
         V,
         mass=MASS,
         age=AGE,
-        times=times[order],
+        times=TIMES[order],
         convention=Fardal2015(),
         chunk=5,
     )
-    whole = plain(HOST, times=times[order])
+    whole = plain(HOST, times=TIMES[order])
     np.testing.assert_allclose(positions(small), positions(whole), atol=1e-11)
 
 
