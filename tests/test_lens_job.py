@@ -86,7 +86,7 @@ def test_command_finds_the_lens_and_resumes(files, tmp_path, capsys):
         (["--extensions", "FLUX,NOISE"], "give three"),
         (["--extensions", "FLUX,SIGMA,PSF"], "has no extension 'SIGMA'"),
         (["--noise", "none.fits", "--psf", "none.fits"], "no file 'none.fits'"),
-        (["--extensions", "FLUX,NOISE,PSF", "--sources", "5"], "max_sources = 5"),
+        (["--extensions", "FLUX,NOISE,PSF", "--sources", "7"], "max_sources = 7"),
     ],
 )
 def test_bad_input_is_one_line(files, tmp_path, capsys, options, said):

@@ -95,7 +95,7 @@ def _add_lens(jobs):
     lens.add_argument("--pixel-scale", type=float, help="[arcsec]; default: from the WCS")
     lens.add_argument("--out", type=Path, default=Path("lens"), help="folder for the results")
     lens.add_argument("--supersampling", type=_positive, default=2)
-    lens.add_argument("--sources", type=_positive, default=4, help="components at most, 1 to 4")
+    lens.add_argument("--sources", type=_positive, default=5, help="components at most, 1 to 6")
     lens.add_argument("--chains", type=_positive, default=4)
     lens.add_argument("--warmup", type=_positive, default=250, help="steps a chain")
     lens.add_argument("--draws", type=_positive, default=500, help="draws a chain")

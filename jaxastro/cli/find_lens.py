@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxastro.core import Model, Target
 from jaxastro.infer import MapResult, find_map
-from simulators.lensing.arcs import Arcs, brightest, find_arcs, source_peak
+from simulators.lensing.arcs import Arcs, brightest, find_arcs, source_peaks
 from simulators.lensing.galaxy_lens import LIGHTS, SOURCES, galaxy_model
 from simulators.lensing.noise import GaussianNoise
 from simulators.lensing.observe import LensImage
@@ -48,6 +48,7 @@ class FoundLens:
         """What `rebuild` needs beside the data, for JSON."""
         arcs = self.arcs._asdict() | {
             "mask": np.flatnonzero(self.arcs.mask).tolist(),
+            "others": np.flatnonzero(self.arcs.others).tolist(),
             "weight": self.arcs.weight[self.arcs.mask].tolist(),
         }
         return {"arcs": arcs, "center": list(self.center), "n_sources": self.n_sources}
@@ -58,10 +59,13 @@ def rebuild(bands, described) -> FoundLens:
     center = tuple(described["center"])
     kept = described["arcs"]
     bands = tuple(_region(band, kept["extent"], center) for band in bands)
-    weight = np.zeros(bands[0].image.size)
-    weight[kept["mask"]] = kept["weight"]
-    weight = weight.reshape(bands[0].image.shape)
-    arcs = Arcs(**kept | {"mask": weight > 0, "weight": weight, "source": tuple(kept["source"])})
+    shape = bands[0].image.shape
+    weight, others = np.zeros(shape), np.zeros(shape, bool)
+    weight.flat[kept["mask"]] = kept["weight"]
+    others.flat[kept["others"]] = True
+    bands = tuple(_masked(band, mask_of(band) & ~others) for band in bands)
+    arrays = {"mask": weight > 0, "others": others, "weight": weight}
+    arcs = Arcs(**kept | arrays | {"source": tuple(kept["source"])})
     model, target = _conditioned(bands, described["n_sources"], center)
     return FoundLens(bands, model, target, None, arcs, center, described["n_sources"])
 
@@ -74,7 +78,8 @@ def add_bands(key, found, bands) -> FoundLens:
             raise ValueError(
                 f"bands: images of shape {shape} and {band.image.shape}; resample them to one grid."
             )
-    bands = tuple(_region(band, found.arcs.extent, found.center) for band in bands)
+    bands = (_region(band, found.arcs.extent, found.center) for band in bands)
+    bands = tuple(_masked(band, mask_of(band) & ~found.arcs.others) for band in bands)
     model, target = _conditioned(bands, found.n_sources, found.center)
     best = find_map(key, target, initial=found.best.u[None], n_starts=1, n_draws=1, n_keep=1)
     return dataclasses.replace(found, bands=bands, model=model, target=target, best=best)
@@ -89,15 +94,15 @@ def _conditioned(bands, n_sources, center):
     return model, model.condition(tuple(band.image for band in bands))
 
 
-def find_lens(key, data: LensImage, *, max_sources=4, n_starts=8, say=None) -> FoundLens:
+def find_lens(key, data: LensImage, *, max_sources=5, n_starts=8, say=None) -> FoundLens:
     """The maximum of a lens model of `data`, from nothing but `data`.
 
     1. The lens galaxy: two Sersic profiles with a sky are fitted four times, each time without
        the pixels that stood out of the last residual.
     2. The arcs: those pixels. Traced back by an isothermal sphere, they give the Einstein radius
-       that makes the source most compact, and its place (`arcs.find_arcs`).
-    3. The image is cut to the arcs, and the whole model is searched from `n_starts` points about
-       these values, with a source of one Sersic profile.
+       that brings them together, and their place (`arcs.find_arcs`).
+    3. The image is cut to the arcs, what else stands out is masked, and the whole model is searched
+       from `n_starts` points about these values, with a source of one Sersic profile.
     4. Clumps are added where the residual points to on the source plane. Each must raise the
        log-likelihood by 1.5 ln N, N pixels: the Bayesian information criterion for its place and
        size (Schwarz 1978).
@@ -105,7 +110,7 @@ def find_lens(key, data: LensImage, *, max_sources=4, n_starts=8, say=None) -> F
     Args:
         key: typed PRNG key.
         data: the image; a single band.
-        max_sources: components of the source at most, 1 to 4.
+        max_sources: components of the source at most, 1 to 6.
         n_starts: starts of the search in step 3.
         say: a function of one line of text, for progress.
 
@@ -144,7 +149,7 @@ def find_lens(key, data: LensImage, *, max_sources=4, n_starts=8, say=None) -> F
     found = FoundLens((data,), model, target, best, arcs, center, 1)
     while found.n_sources < max_sources:
         more = _with_another_source(jax.random.fold_in(keys["lens"], found.n_sources), found)
-        gain = 0.0 if more is None else _log_likelihood(more) - _log_likelihood(found)
+        gain = _log_likelihood(more) - _log_likelihood(found)
         needed = 1.5 * np.log(mask_of(data).sum())
         say(f"{found.n_sources + 1} source components: gain {gain:.1f}, needed {needed:.1f}")
         if gain < needed:
@@ -195,9 +200,11 @@ def _cut(data, arcs, center):
     rows, columns = (
         slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, (height, width), strict=True)
     )
+    others = arcs.others[rows, columns]
+    cut = _masked(cut, mask_of(cut) & ~others)
     counted = mask_of(cut)
     mask, weight = arcs.mask[rows, columns] & counted, arcs.weight[rows, columns] * counted
-    return cut, arcs._replace(mask=mask, weight=weight)
+    return cut, arcs._replace(mask=mask, others=others, weight=weight)
 
 
 def _middle(grid):
@@ -238,7 +245,9 @@ def _lens_light(key, data, center):
         if arcs is None:
             break
         # never so much that nothing is left to fit
-        mask = everything & ~(arcs.mask & (radius > 2.0 * float(data.grid.pixel_scale)))
+        mask = everything & ~(
+            (arcs.mask | arcs.others) & (radius > 2.0 * float(data.grid.pixel_scale))
+        )
         if mask.sum() < 0.3 * everything.sum():
             mask = everything
     return best, residual
@@ -281,24 +290,19 @@ def _with_another_source(key, found):
     residual = residual_of(found.model.simulator, params, found.data)
     x, y = (np.asarray(a) - c for a, c in zip(grid.centres(), found.center, strict=True))
     lensed = mask_of(found.data) & (np.hypot(x, y) > 2.0 * _psf_radius(found.data))
-    places = [
-        source_peak(residual, lensed, [np.asarray(b) for b in beta], np.abs(magnification)),
-        tuple(float(getattr(scene.sources(params)[0], f"center_{a}")) for a in "xy"),
-    ]
+    beta = [np.asarray(b) for b in beta]
+    places = source_peaks(residual, lensed, beta, np.abs(magnification))
+    places.append(tuple(float(getattr(scene.sources(params)[0], f"center_{a}")) for a in "xy"))
     n, name = found.n_sources + 1, SOURCES[found.n_sources]
     model, target = _conditioned(found.bands, n, found.center)
     starts = []
     for place in places:
-        for size in (0.3, 1.0):
-            if place is not None:
-                x, y = (
-                    (at - params[f"center_{a}"]) / (params["gamma"] - 1.0)
-                    for a, at in zip("xy", place, strict=True)
-                )
-                new = {"R": size * params["source_R"], "x": x, "y": y}
-                starts.append(
-                    params | {f"{name}_{what}": jnp.asarray(v) for what, v in new.items()}
-                )
+        x, y = (
+            (at - params[f"center_{a}"]) / (params["gamma"] - 1.0)
+            for a, at in zip("xy", place, strict=True)
+        )
+        new = {"R": 0.5 * params["source_R"], "x": x, "y": y}
+        starts.append(params | {f"{name}_{what}": jnp.asarray(v) for what, v in new.items()})
     starts = np.stack([np.asarray(model.prior.to_unconstrained(start)) for start in starts])
     best = find_map(
         key,

@@ -32,7 +32,12 @@ def run(args) -> int:
     clock.say(f"NUTS: {args.chains} chains of {args.draws} draws")
     table, verdict = posterior.summary(), converged(posterior)
     residuals = _residuals(found, posterior)
-    text = "\n\n".join([str(table), str(verdict), residuals["text"]])
+    derived = _derived(posterior)
+    rows = [
+        f"{name}: {q50:.3f} -{q50 - q16:.3f} +{q84 - q50:.3f}"
+        for name, (q16, q50, q84) in derived.items()
+    ]
+    text = "\n\n".join([str(table), str(verdict), "\n".join(rows), residuals["text"]])
     print(text)
     posterior.save(args.out / "posterior.nc")
     (args.out / "summary.txt").write_text(text + "\n")
@@ -44,6 +49,7 @@ def run(args) -> int:
         "reasons": list(verdict.reasons),
         "n_sources": found.n_sources,
         "center": found.center,
+        "derived": derived,
         "chi2_per_pixel": residuals["chi2_per_pixel"],
     }
     (args.out / "summary.json").write_text(json.dumps(summary, indent=1, default=float) + "\n")
@@ -133,6 +139,21 @@ def _found(args, key, bands, clock):
     part.write_text(json.dumps(kept))
     part.replace(path)
     return found, start
+
+
+def _derived(posterior):
+    """Half-light radii [arcsec], 16, 50 and 84 per cent: of the lens galaxy and of the source."""
+    import numpy as np
+
+    from simulators.lensing.galaxy_lens import LIGHTS, half_light
+
+    draws = posterior.flat()
+    radii = {f"R_e of the {n}": half_light(draws[f"{n}_n"], draws[f"{n}_slope"]) for n in LIGHTS}
+    radii["R_e of the source"] = (draws["gamma"] - 1.0) * draws["source_R"]
+    return {
+        f"{name} [arcsec]": np.percentile(np.asarray(values), [15.87, 50.0, 84.13]).tolist()
+        for name, values in radii.items()
+    }
 
 
 def _median(posterior):

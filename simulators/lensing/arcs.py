@@ -9,12 +9,13 @@ THRESHOLD = 4.0
 
 
 class Arcs(NamedTuple):
-    """What `find_arcs` saw: `mask` (H, W), true on an arc; `weight` (H, W), its significance;
-    `theta_E` [arcsec], the Einstein radius that makes the source most compact; `source` (x, y)
-    [arcsec], where it then lies; `extent` [arcsec], the radius that holds 98 per cent of the
-    significance."""
+    """What `find_arcs` saw: `mask` (H, W), true on an arc, and `others`, true on what stands out
+    farther from the lens; `weight` (H, W), the significance of the arcs; `theta_E` [arcsec], the
+    Einstein radius that brings them together on the source plane; `source` (x, y) [arcsec], where
+    they then lie; `extent` [arcsec], the radius that holds 98 per cent of their significance."""
 
     mask: np.ndarray
+    others: np.ndarray
     weight: np.ndarray
     theta_E: float
     source: tuple[float, float]
@@ -72,9 +73,10 @@ def find_arcs(residual, mask, grid, center, inner):
     r"""Arcs in a residual, and the lens they ask for.
 
     Pixels whose smoothed excess is above `THRESHOLD` are traced back by a singular isothermal
-    sphere, :math:`\beta = \theta - \theta_E \theta / |\theta|`. The Einstein radius is the one
-    for which they come closest together on the source plane (weighted by significance): for two
-    images that is half their distance, for a ring its radius.
+    sphere, :math:`\beta = \theta - \theta_E \theta / |\theta|`, those within 2 theta_E: beyond
+    it a source has one image. The Einstein radius is the one for which most significance comes
+    together on the source plane, to within 0.15 theta_E, from all sides of the lens: of two images
+    half their distance, of a ring its radius. A galaxy beside the lens comes from one side.
 
     Args:
         residual: (data - model of the lens galaxy) / noise, (H, W).
@@ -94,25 +96,48 @@ def find_arcs(residual, mask, grid, center, inner):
         return None
     # a single bright knot must not decide alone
     weight = np.where(found, np.minimum(level, 5.0 * THRESHOLD), 0.0)
-    w = weight[found] / weight[found].sum()
-    directions = np.stack([x[found], y[found]]) / radius[found]
-    trials = np.linspace(max(inner, 0.1), radius[found].max(), 200)
-    beta = (radius[found] - trials[:, None])[:, None, :] * directions
-    mean = beta @ w
-    # linear in the distance: what does not belong to the source counts less
-    spread = np.hypot(*np.moveaxis(beta - mean[..., None], 1, 0)) @ w
-    best = int(np.argmin(spread))
-    order = np.argsort(radius[found])
-    extent = radius[found][order][np.searchsorted(np.cumsum(w[order]), 0.98, side="left")]
-    source = (float(mean[best, 0]) + center[0], float(mean[best, 1]) + center[1])
-    return Arcs(found, weight, float(trials[best]), source, float(extent))
+    w, r = weight[found], radius[found]
+    directions = np.stack([x[found], y[found]]) / r
+    trials = np.linspace(max(inner, 0.1), r.max(), 150)
+    scores = [_gathered(trial, w, r, directions) for trial in trials]
+    best = int(np.argmax([score for score, *_ in scores]))
+    _, place, kept = scores[best]
+    if not kept.sum() > 0.0:
+        return None
+    order = np.argsort(r)
+    extent = r[order][np.searchsorted(np.cumsum(kept[order]), 0.98 * kept.sum())]
+    near = radius <= 1.05 * extent
+    source = (float(place[0]) + center[0], float(place[1]) + center[1])
+    weight = np.where(near, weight, 0.0)
+    theta_E = float(trials[best])
+    return Arcs(found & near, found & ~near, weight, theta_E, source, float(extent))
 
 
-def source_peak(residual, mask, beta, magnification, width=0.03):
-    """Where on the source plane the residual of a lens model points to, (x, y) [arcsec].
+def _gathered(theta_E, w, r, directions):
+    """How much significance an Einstein radius brings together, where, and which."""
+    multiple = np.flatnonzero(r < 2.0 * theta_E)
+    kept = np.zeros_like(w)
+    if not multiple.size:
+        return 0.0, np.zeros(2), kept
+    beta = (r - theta_E) * directions
+    width = 0.15 * theta_E
+    some = multiple[np.argsort(w[multiple])[-300:]]
+    squares = np.sum((beta[:, some, None] - beta[:, None, some]) ** 2, axis=0)
+    place = beta[:, some[np.argmax(np.exp(-0.5 * squares / width**2) @ w[some])]]
+    for _ in range(5):
+        squares = np.sum((beta[:, multiple] - place[:, None]) ** 2, axis=0)
+        near = w[multiple] * np.exp(-0.5 * squares / width**2)
+        place = beta[:, multiple] @ near / near.sum()
+    kept[multiple] = near
+    one_sided = np.hypot(*(directions[:, multiple] @ near))
+    return near.sum() - one_sided, place, kept
 
-    Each significant pixel votes with its significance over the magnification; the place is that of
-    the vote's peak, smoothed by `width` [arcsec].
+
+def source_peaks(residual, mask, beta, magnification, width=0.03, n=3):
+    """Where on the source plane the residual of a lens model points to: up to n of (x, y) [arcsec].
+
+    Each significant pixel votes with its significance over the magnification; the places are the
+    peaks of the vote, smoothed by `width` [arcsec], at least 3 widths apart, the highest first.
 
     Args:
         residual: (data - model) / noise, (H, W).
@@ -123,10 +148,13 @@ def source_peak(residual, mask, beta, magnification, width=0.03):
     level = np.where(mask, significance(residual, mask), 0.0)
     votes = np.where(level > 1.5, level, 0.0).ravel() / np.maximum(np.ravel(magnification), 1.0)
     chosen = np.flatnonzero(votes)
-    if not chosen.size:
-        return None
     chosen = chosen[np.argsort(votes[chosen])[-2000:]]
     points = np.stack([np.ravel(b)[chosen] for b in beta], axis=1)
     squares = np.sum((points[:, None] - points) ** 2, axis=-1)
     density = np.exp(-0.5 * squares / width**2) @ votes[chosen]
-    return tuple(float(v) for v in points[np.argmax(density)])
+    peaks = []
+    while len(peaks) < n and np.any(density > 0.0):
+        at = np.argmax(density)
+        peaks.append(tuple(float(v) for v in points[at]))
+        density[squares[at] < 9.0 * width**2] = 0.0
+    return peaks

@@ -23,13 +23,13 @@ R_SLOPE = 0.5
 LIGHTS = ("bulge", "disc")
 #: Components of the source: a Sersic profile, and round exponential clumps in the order in which
 #: they are added.
-SOURCES = ("source", "clump1", "clump2", "clump3")
+SOURCES = ("source", "clump1", "clump2", "clump3", "clump4", "clump5")
 
 
 @dataclasses.dataclass(frozen=True)
 class GalaxyLens:
     r"""A galaxy of two Sersic profiles with one centre, an elliptical power law of mass with shear,
-    and a source of a Sersic profile with up to three clumps; no source, no lens.
+    and a source of a Sersic profile with up to five clumps; no source, no lens.
 
     A clump has a place and a size: what lies within a few hundredths of an arcsec has no shape
     that could be measured. The object is the scene of a `LinearImage`; all amplitudes are one.
@@ -160,7 +160,7 @@ def galaxy_model(data, n_sources=1, center=(0.0, 0.0)) -> Model:
 
     Args:
         data: a `LensImage`, or a sequence of them, one a band, on one sky.
-        n_sources: components of the source, 0 to 4; 0 is the lens galaxy's light alone.
+        n_sources: components of the source, 0 to 6; 0 is the lens galaxy's light alone.
         center: the lens galaxy [arcsec], `arcs.brightest`.
     """
     if isinstance(data, LensImage):

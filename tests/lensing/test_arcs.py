@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulators.lensing.arcs import brightest, find_arcs, significance, smooth, source_peak
+from simulators.lensing.arcs import brightest, find_arcs, significance, smooth, source_peaks
 from simulators.lensing.grid import Grid
 from simulators.lensing.image import render
 from simulators.lensing.light import Gaussian
@@ -30,6 +30,20 @@ def test_einstein_radius_and_source(x):
     assert abs(arcs.theta_E - 1.2) < 0.05
     assert np.hypot(arcs.source[0] - 0.1 - x, arcs.source[1] + 0.15) < 0.05
     assert 1.2 < arcs.extent < 2.0
+
+
+def test_a_brighter_galaxy_beside_the_lens_is_not_its_arc():
+    """Two images and a neighbour at 1.9 arcsec, three times as bright: within a pixel."""
+    source = Gaussian(1.0, 0.06, center_x=0.35)
+    image = np.asarray(render(SIS(0.8), source, None, GRID))
+    neighbour = np.asarray(render(None, Gaussian(1.0, 0.1, center_x=1.3, center_y=1.4), None, GRID))
+    noise = np.random.default_rng(4).standard_normal(image.shape)
+    residual = 20.0 * image / image.max() + 60.0 * neighbour / neighbour.max() + noise
+    arcs = find_arcs(residual, EVERYWHERE, GRID, (0.0, 0.0), 0.2)
+    assert abs(arcs.theta_E - 0.8) < 0.05 and arcs.extent < 1.6
+    x, y = (np.asarray(a) for a in GRID.centres())
+    beside = np.hypot(x - 1.3, y - 1.4) < 0.2
+    assert np.all(arcs.others[beside]) and not np.any(arcs.mask[beside])
 
 
 def test_noise_alone_has_no_arcs():
@@ -67,14 +81,16 @@ def test_brightest_pixel_is_sought_near_the_middle_and_off_the_mask():
         brightest(image, np.hypot(x, y) > 1.5, GRID, 1.0)
 
 
-def test_residual_of_a_missing_source_points_to_it():
-    lens = SIS(1.2)
-    image = np.asarray(render(lens, Gaussian(1.0, 0.05, center_x=0.12, center_y=-0.07), None, GRID))
+def test_residual_of_missing_sources_points_to_them():
+    """Two clumps: each place within 0.03."""
+    lens, clumps = SIS(1.2), [(0.12, -0.07), (-0.2, 0.1)]
+    source = sum(Gaussian(1.0, 0.04, center_x=x, center_y=y) for x, y in clumps)
+    image = np.asarray(render(lens, source, None, GRID))
     x, y = GRID.centres()
-    theta = jnp.stack([x, y], axis=-1)
     beta = [np.asarray(b) for b in lens.trace(x, y)]
-    residual = 20.0 * image / image.max() + np.random.default_rng(3).standard_normal(image.shape)
-    mu = np.abs(np.asarray(lens.magnification(theta)))
-    found = source_peak(residual, EVERYWHERE, beta, mu)
-    assert np.hypot(found[0] - 0.12, found[1] + 0.07) < 0.03
-    assert source_peak(np.zeros((81, 81)), EVERYWHERE, beta, mu) is None
+    residual = 30.0 * image / image.max() + np.random.default_rng(3).standard_normal(image.shape)
+    mu = np.abs(np.asarray(lens.magnification(jnp.stack([x, y], axis=-1))))
+    found = source_peaks(residual, EVERYWHERE, beta, mu)
+    for clump in clumps:
+        assert min(np.hypot(a - clump[0], b - clump[1]) for a, b in found[:2]) < 0.03
+    assert source_peaks(np.zeros((81, 81)), EVERYWHERE, beta, mu) == []
