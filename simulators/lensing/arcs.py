@@ -106,7 +106,8 @@ def find_arcs(residual, mask, grid, center, inner):
         return None
     order = np.argsort(r)
     extent = r[order][np.searchsorted(np.cumsum(kept[order]), 0.98 * kept.sum())]
-    near = radius <= 1.05 * extent
+    # the wings of the arcs are theirs
+    near = radius <= 1.3 * extent
     source = (float(place[0]) + center[0], float(place[1]) + center[1])
     weight = np.where(near, weight, 0.0)
     theta_E = float(trials[best])

@@ -99,8 +99,9 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
     The Einstein radius is log-normal about 1 arcsec with a scatter of 0.5 (SLACS: 0.7 to 1.8); the
     slope is normal about 2.08 with twice the scatter of Auger et al. (2010, ApJ 724, 511), 0.16;
     the centre of the mass lies within some 0.05 arcsec of that of the light. Sizes and slopes are
-    log-normal over a quarter of a dex and more. The source's place is normal about the centre, with
-    0.3 arcsec: what is strongly lensed lies near the caustic.
+    log-normal over 0.2 dex and more, of clumps about 0.05 arcsec: what is unresolved has none. The
+    source's place is normal about the centre, with 0.3 arcsec: what is strongly lensed lies near
+    the caustic.
     """
 
     def normal(mean, sigma, unit, label):
@@ -131,8 +132,9 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
             "gamma2": between(0.0, 0.07, -0.4, 0.4, r"$\gamma_2$"),
         }
     for name in SOURCES[:n_sources]:
+        size = (0.15, 0.7) if name == "source" else (0.05, 0.5)
         found |= {
-            f"{name}_R": log_normal(0.15, 0.7, "arcsec", rf"$R_{{\rm {name}}}$"),
+            f"{name}_R": log_normal(*size, "arcsec", rf"$R_{{\rm {name}}}$"),
             f"{name}_x": normal(0.0, 0.3, "arcsec", rf"$x_{{\rm {name}}}$"),
             f"{name}_y": normal(0.0, 0.3, "arcsec", rf"$y_{{\rm {name}}}$"),
         }
