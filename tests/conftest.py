@@ -91,6 +91,19 @@ def compilations():
     return counting
 
 
+@pytest.fixture
+def a_users_settings(monkeypatch):
+    """For the command: a user's, but for its own option of XLA, which compiles longer."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+    names = {"jax_numpy_dtype_promotion": "standard", "jax_numpy_rank_promotion": "allow"}
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in names.items():
+        jax.config.update(name, value)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of real data beside the repository; the test is skipped where it is absent."""

@@ -14,23 +14,11 @@ from tests.notebook import figures_of
 
 fits = pytest.importorskip("astropy.io.fits")
 
+pytestmark = pytest.mark.usefixtures("a_users_settings")
 QUICK = [
     *("--sources", "1", "--starts", "2", "--supersampling", "1"),
     *("--warmup", "20", "--draws", "20", "--chains", "2"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch):
-    """Those of a user, but for the command's own option of XLA, which compiles longer."""
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    names = {"jax_numpy_dtype_promotion": "standard", "jax_numpy_rank_promotion": "allow"}
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ second finds in the cache. For that sizes, XLA's options and JAX's settings are 
 
 import json
 
-import jax
 import numpy as np
 import pytest
 
@@ -16,22 +15,10 @@ from simulators.streams.gd1 import GD1_PHI1, GD1_SIGMA
 from simulators.streams.observe import OBSERVABLES
 from tests.notebook import DATA, figures_of
 
+pytestmark = pytest.mark.usefixtures("a_users_settings")
 QUICK = (
     "--particles 16 --step 16 --age 600 --starts 2 --warmup 5 --draws 10 --chains 2 --no-doubled"
 )
-
-
-@pytest.fixture(autouse=True)
-def _settings(monkeypatch):
-    """Those of a user, but for the command's own option of XLA, which compiles longer."""
-    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
-    names = {"jax_numpy_dtype_promotion": "standard", "jax_numpy_rank_promotion": "allow"}
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in names.items():
-        jax.config.update(name, value)
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
 
 
 def test_command_writes_everything_and_resumes(tmp_path, capsys):

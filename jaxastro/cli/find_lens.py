@@ -11,7 +11,6 @@ from jaxastro.core import Model, Target
 from jaxastro.infer import MapResult, find_map
 from simulators.lensing.arcs import Arcs, brightest, find_arcs, source_peaks
 from simulators.lensing.galaxy_lens import LIGHTS, SOURCES, galaxy_model
-from simulators.lensing.noise import GaussianNoise
 from simulators.lensing.observe import LensImage
 
 #: The light of the lens galaxy is first fitted out to so many pixels.
@@ -49,7 +48,6 @@ class FoundLens:
         arcs = self.arcs._asdict() | {
             "mask": np.flatnonzero(self.arcs.mask).tolist(),
             "others": np.flatnonzero(self.arcs.others).tolist(),
-            "weight": self.arcs.weight[self.arcs.mask].tolist(),
         }
         return {"arcs": arcs, "center": list(self.center), "n_sources": self.n_sources}
 
@@ -58,14 +56,12 @@ def rebuild(bands, described) -> FoundLens:
     """The lens that `described()` came from, without a search."""
     center = tuple(described["center"])
     kept = described["arcs"]
-    bands = tuple(_region(band, kept["extent"], center) for band in bands)
-    shape = bands[0].image.shape
-    weight, others = np.zeros(shape), np.zeros(shape, bool)
-    weight.flat[kept["mask"]] = kept["weight"]
-    others.flat[kept["others"]] = True
-    bands = tuple(_masked(band, mask_of(band) & ~others) for band in bands)
-    arrays = {"mask": weight > 0, "others": others, "weight": weight}
-    arcs = Arcs(**kept | arrays | {"source": tuple(kept["source"])})
+    bands = [_region(band, kept["extent"], center) for band in bands]
+    masks = {name: np.zeros(bands[0].image.shape, bool) for name in ("mask", "others")}
+    for name, mask in masks.items():
+        mask.flat[kept[name]] = True
+    arcs = Arcs(**kept | masks | {"source": tuple(kept["source"])})
+    bands = tuple(_without(band, arcs.others) for band in bands)
     model, target = _conditioned(bands, described["n_sources"], center)
     return FoundLens(bands, model, target, None, arcs, center, described["n_sources"])
 
@@ -79,7 +75,7 @@ def add_bands(key, found, bands) -> FoundLens:
                 f"bands: images of shape {shape} and {band.image.shape}; resample them to one grid."
             )
     bands = (_region(band, found.arcs.extent, found.center) for band in bands)
-    bands = tuple(_masked(band, mask_of(band) & ~found.arcs.others) for band in bands)
+    bands = tuple(_without(band, found.arcs.others) for band in bands)
     model, target = _conditioned(bands, found.n_sources, found.center)
     best = find_map(key, target, initial=found.best.u[None], n_starts=1, n_draws=1, n_keep=1)
     return dataclasses.replace(found, bands=bands, model=model, target=target, best=best)
@@ -166,29 +162,30 @@ def mask_of(data):
 
 def residual_of(simulator, params, data):
     """(data - model) / noise at the best amplitudes, zero where masked: (H, W)."""
-    fit = eqx.filter_jit(simulator.fit)(params, data.image)
-    pull = (np.asarray(data.image) - np.asarray(fit.image)) / np.asarray(data.noise.noise_map)
+    _, parts = eqx.filter_jit(simulator.components)(params, data.image)
+    model = np.sum(np.asarray(parts), axis=0)
+    pull = (np.asarray(data.image) - model) / np.asarray(data.noise.noise_map)
     return np.where(mask_of(data), pull, 0.0)
 
 
-def _masked(data, mask):
-    return LensImage(
-        np.where(mask, data.image, 0.0),
-        GaussianNoise(data.noise.noise_map, mask),
-        data.grid,
-        data.psf,
-    )
+def _without(data, pixels):
+    return data.masked(mask_of(data) & ~pixels)
+
+
+def _distance(data, center):
+    """Of each pixel from the lens galaxy [arcsec], (H, W)."""
+    return np.hypot(*(np.asarray(a) - c for a, c in zip(data.grid.centres(), center, strict=True)))
 
 
 def _within(data, center, radius):
-    x, y = (np.asarray(a) - c for a, c in zip(data.grid.centres(), center, strict=True))
-    return _masked(data, mask_of(data) & (np.hypot(x, y) < radius))
+    return _without(data, _distance(data, center) >= radius)
 
 
 def _region(data, extent, center):
     """The data cut to a disc about the lens galaxy that holds the arcs, with a margin."""
     radius, scale = extent + MARGIN, float(data.grid.pixel_scale)
-    offset = np.hypot(*(c - float(at) for c, at in zip(center, _middle(data.grid), strict=True)))
+    middle = float(data.grid.center_x), float(data.grid.center_y)
+    offset = np.hypot(*(c - at for c, at in zip(center, middle, strict=True)))
     half = min(int(np.ceil((radius + offset) / scale)), (min(data.image.shape) - 1) // 2)
     return _within(data.cut(half), center, radius)
 
@@ -201,14 +198,8 @@ def _cut(data, arcs, center):
         slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, (height, width), strict=True)
     )
     others = arcs.others[rows, columns]
-    cut = _masked(cut, mask_of(cut) & ~others)
-    counted = mask_of(cut)
-    mask, weight = arcs.mask[rows, columns] & counted, arcs.weight[rows, columns] * counted
-    return cut, arcs._replace(mask=mask, others=others, weight=weight)
-
-
-def _middle(grid):
-    return grid.center_x, grid.center_y
+    cut = _without(cut, others)
+    return cut, arcs._replace(mask=arcs.mask[rows, columns] & mask_of(cut), others=others)
 
 
 def _psf_radius(data):
@@ -223,10 +214,10 @@ def _psf_radius(data):
 def _lens_light(key, data, center):
     """The maximum of the lens galaxy's light, and the residual it leaves."""
     everything, initial = mask_of(data), None
-    x, y = (np.asarray(a) - c for a, c in zip(data.grid.centres(), center, strict=True))
-    radius, mask = np.hypot(x, y), everything
+    center_out = _distance(data, center) > 2.0 * float(data.grid.pixel_scale)
+    mask = everything
     for _ in range(4):
-        model = galaxy_model(_masked(data, mask), 0, center)
+        model = galaxy_model(data.masked(mask), 0, center)
         best = find_map(
             key,
             model.condition(data.image),
@@ -236,18 +227,12 @@ def _lens_light(key, data, center):
             max_evaluations=150,
         )
         initial = best.u[None]
-        amplitudes = eqx.filter_jit(model.simulator.fit)(best.params, data.image).amplitudes
-        images = eqx.filter_jit(model.simulator.design)(best.params)
-        model_image = np.tensordot(np.asarray(amplitudes), np.asarray(images), axes=1)
-        residual = (np.asarray(data.image) - model_image) / np.asarray(data.noise.noise_map)
-        residual = np.where(everything, residual, 0.0)
+        residual = residual_of(model.simulator, best.params, data)
         arcs = find_arcs(residual, everything, data.grid, center, 0.0)
         if arcs is None:
             break
         # never so much that nothing is left to fit
-        mask = everything & ~(
-            (arcs.mask | arcs.others) & (radius > 2.0 * float(data.grid.pixel_scale))
-        )
+        mask = everything & ~((arcs.mask | arcs.others) & center_out)
         if mask.sum() < 0.3 * everything.sum():
             mask = everything
     return best, residual
@@ -288,8 +273,8 @@ def _with_another_source(key, found):
         lambda lens, theta: (lens.trace(theta[..., 0], theta[..., 1]), lens.magnification(theta))
     )(lens, theta)
     residual = residual_of(found.model.simulator, params, found.data)
-    x, y = (np.asarray(a) - c for a, c in zip(grid.centres(), found.center, strict=True))
-    lensed = mask_of(found.data) & (np.hypot(x, y) > 2.0 * _psf_radius(found.data))
+    outside = _distance(found.data, found.center) > 2.0 * _psf_radius(found.data)
+    lensed = mask_of(found.data) & outside
     beta = [np.asarray(b) for b in beta]
     places = source_peaks(residual, lensed, beta, np.abs(magnification))
     places.append(tuple(float(getattr(scene.sources(params)[0], f"center_{a}")) for a in "xy"))

@@ -1,9 +1,8 @@
 """`jaxastro gd1`: weigh the Milky Way with the GD-1 stream."""
 
-import json
 from pathlib import Path
 
-from .clock import Clock
+from .report import Clock, keep, kept, save_figure, write_summary
 
 
 def run(args) -> int:
@@ -94,8 +93,7 @@ def _maximum(args, key, target, folder, initial, clock):
     import jax
     import numpy as np
 
-    from jaxastro.core import checkpoint
-    from jaxastro.infer import Laplace, find_map, laplace
+    from jaxastro.infer import find_map, laplace
 
     settings = {
         "starts": args.starts,
@@ -105,17 +103,10 @@ def _maximum(args, key, target, folder, initial, clock):
         "age": args.age,
         "data": [np.asarray(a).ravel().tolist() for a in jax.tree.leaves(target.observation)],
     }
-    if checkpoint.exists(folder) and not args.fresh:
-        d = target.dim
-        like = {"u": np.zeros(d), "covariance": np.zeros((d, d)), "n_repaired": 0}
-        arrays, metadata = checkpoint.load(folder, like)
-        if metadata != json.loads(json.dumps(settings)):
-            raise ValueError(
-                f"{folder} is of a run with other data or settings; choose another --out, or "
-                "--fresh to discard it."
-            )
+    earlier = None if args.fresh else kept(folder, settings, target.dim)
+    if earlier:
         clock.say("maximum: taken from the earlier run")
-        return Laplace(arrays["u"], arrays["covariance"], int(arrays["n_repaired"]))
+        return earlier[0]
 
     n = len(initial)
     best = find_map(
@@ -129,8 +120,7 @@ def _maximum(args, key, target, folder, initial, clock):
     )
     found = laplace(target, best)
     clock.say("curvature at the maximum")
-    tree = {"u": found.u, "covariance": found.covariance, "n_repaired": found.n_repaired}
-    checkpoint.save(folder, tree, settings)
+    keep(folder, settings, found)
     return found
 
 
@@ -164,16 +154,7 @@ def _write(out, posteriors, table, verdict, compared, text):
     for label, posterior in posteriors.items():
         suffix = "" if label == "stated errors" else "_doubled"
         posterior.save(out / f"posterior{suffix}.nc")
-    (out / "summary.txt").write_text(text + "\n")
-    summary = {
-        "parameters": table.rows,
-        "units": table.units,
-        "divergences": table.divergences,
-        "converged": bool(verdict),
-        "reasons": list(verdict.reasons),
-        "derived": compared,
-    }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1, default=float) + "\n")
+    write_summary(out, text, table, verdict, derived=compared)
 
 
 def _figures(out, posteriors, simulator, latents, data):
@@ -186,9 +167,7 @@ def _figures(out, posteriors, simulator, latents, data):
     from simulators.streams.figures import stream_over_data
 
     (label, posterior), *others = posteriors.items()
-    figure = corner(posterior, label=label, others=dict(others))
-    figure.savefig(out / "corner.pdf")
-    figure.savefig(out / "corner.png", dpi=110)
+    save_figure(corner(posterior, label=label, others=dict(others)), out / "corner", 110)
 
     chosen = posterior.sample(jax.random.key(0), 100)
     grid = np.union1d(np.linspace(float(data.phi1[0]), float(data.phi1[-1]), 60), data.phi1)
@@ -199,6 +178,4 @@ def _figures(out, posteriors, simulator, latents, data):
     sky = eqx.filter_jit(many.on_sky)(median, type(latents).quasi(1024))
     # The stars too are shown at the distances that would be measured.
     sky = sky._replace(distance=sky.distance * median["distance_scale"])
-    figure = stream_over_data(data, grid, tracks, sky)
-    figure.savefig(out / "stream.pdf")
-    figure.savefig(out / "stream.png", dpi=130)
+    save_figure(stream_over_data(data, grid, tracks, sky), out / "stream", 130)

@@ -1,13 +1,12 @@
 """`jaxastro lens`: fit a lensed galaxy, from an image, its noise and its PSF."""
 
-import json
-
-from .clock import Clock
+from .report import Clock, keep, kept, save_figure, write_summary
 
 
 def run(args) -> int:
     """The job; returns the exit status."""
     import jax
+    import numpy as np
 
     from jaxastro.diagnose import converged
     from jaxastro.infer import nuts
@@ -31,29 +30,19 @@ def run(args) -> int:
     )
     clock.say(f"NUTS: {args.chains} chains of {args.draws} draws")
     table, verdict = posterior.summary(), converged(posterior)
-    residuals = _residuals(found, posterior)
+    median = {name: np.median(values) for name, values in posterior.flat().items()}
+    chi2, lines = _residuals(found, median)
     derived = _derived(posterior)
     rows = [
         f"{name}: {q50:.3f} -{q50 - q16:.3f} +{q84 - q50:.3f}"
         for name, (q16, q50, q84) in derived.items()
     ]
-    text = "\n\n".join([str(table), str(verdict), "\n".join(rows), residuals["text"]])
+    text = "\n\n".join([str(table), str(verdict), "\n".join(rows), "\n".join(lines)])
     print(text)
     posterior.save(args.out / "posterior.nc")
-    (args.out / "summary.txt").write_text(text + "\n")
-    summary = {
-        "parameters": table.rows,
-        "units": table.units,
-        "divergences": table.divergences,
-        "converged": bool(verdict),
-        "reasons": list(verdict.reasons),
-        "n_sources": found.n_sources,
-        "center": found.center,
-        "derived": derived,
-        "chi2_per_pixel": residuals["chi2_per_pixel"],
-    }
-    (args.out / "summary.json").write_text(json.dumps(summary, indent=1, default=float) + "\n")
-    _figures(args.out, found, posterior)
+    more = {"n_sources": found.n_sources, "center": found.center, "derived": derived}
+    write_summary(args.out, text, table, verdict, **more, chi2_per_pixel=chi2)
+    _figures(args.out, found, posterior, median)
     clock.say(f"posterior.nc, summary.txt, summary.json, figures, maps.fits in {args.out}/")
     return 0 if verdict else 1
 
@@ -95,11 +84,11 @@ def _found(args, key, bands, clock):
     """The lens and the Laplace approximation at its maximum; from an earlier run where one is."""
     import numpy as np
 
-    from jaxastro.infer import Laplace, laplace
+    from jaxastro.infer import laplace
 
     from .find_lens import add_bands, find_lens, rebuild
 
-    path = args.out / "state" / "found.json"
+    folder = args.out / "state" / "maximum"
     settings = {
         "seed": args.seed,
         "sources": args.sources,
@@ -107,17 +96,11 @@ def _found(args, key, bands, clock):
         "supersampling": args.supersampling,
         "data": [[float(np.sum(b.image)), float(np.sum(b.noise.noise_map))] for b in bands],
     }
-    if path.is_file() and not args.fresh:
-        kept = json.loads(path.read_text())
-        if kept["settings"] != settings:
-            raise ValueError(
-                f"{path} is of a run with other data or settings; choose another --out, or "
-                "--fresh to discard it."
-            )
-        found = rebuild(bands, kept["found"])
+    earlier = None if args.fresh else kept(folder, settings)
+    if earlier:
+        start, metadata = earlier
         clock.say("maximum: taken from the earlier run")
-        u, covariance = (np.asarray(kept[name]) for name in ("u", "covariance"))
-        return found, Laplace(u, covariance, kept["n_repaired"])
+        return rebuild(bands, metadata["found"]), start
 
     found = find_lens(key, bands[0], max_sources=args.sources, n_starts=args.starts, say=clock.say)
     if len(bands) > 1:
@@ -127,17 +110,7 @@ def _found(args, key, bands, clock):
         clock.say("the search for the maximum did NOT converge")
     start = laplace(found.target, found.best)
     clock.say("curvature at the maximum")
-    kept = {
-        "settings": settings,
-        "found": found.described(),
-        "u": start.u.tolist(),
-        "covariance": start.covariance.tolist(),
-        "n_repaired": int(start.n_repaired),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(kept))
-    part.replace(path)
+    keep(folder, settings, start, {"found": found.described()})
     return found, start
 
 
@@ -156,21 +129,15 @@ def _derived(posterior):
     }
 
 
-def _median(posterior):
-    import numpy as np
-
-    return {name: np.median(values) for name, values in posterior.flat().items()}
-
-
-def _residuals(found, posterior):
-    """Chi square a pixel at the posterior's median, on the arcs and off them."""
+def _residuals(found, params):
+    """Chi square a pixel on the arcs and off them, a band each, and as lines of text."""
     import numpy as np
 
     from .find_lens import residual_of
 
-    lines, values = [], []
+    values, lines = [], []
     for i, (data, simulator) in enumerate(zip(found.bands, found.simulators, strict=True)):
-        pull = residual_of(simulator, _median(posterior), data)
+        pull = residual_of(simulator, params, data)
         counted = np.asarray(data.noise.mask)
         parts = {"all": counted, "arcs": counted & found.arcs.mask}
         parts["off the arcs"] = counted & ~found.arcs.mask
@@ -178,10 +145,10 @@ def _residuals(found, posterior):
         said = ", ".join(f"{name} {value:.3f}" for name, value in chi2.items())
         lines.append(f"chi square a pixel, band {i + 1}: {said}")
         values.append(chi2)
-    return {"text": "\n".join(lines), "chi2_per_pixel": values}
+    return values, lines
 
 
-def _figures(out, found, posterior):
+def _figures(out, found, posterior, median):
     import equinox as eqx
     import numpy as np
     from astropy.io import fits
@@ -191,18 +158,13 @@ def _figures(out, found, posterior):
     from simulators.lensing.galaxy_lens import maps
 
     names = ["theta_E", "gamma", "e1", "e2", "gamma1", "gamma2", "source_R", "source_n"]
-    figure = corner(posterior, names=names)
-    figure.savefig(out / "corner.pdf")
-    figure.savefig(out / "corner.png", dpi=110)
-    median = _median(posterior)
+    save_figure(corner(posterior, names=names), out / "corner", 110)
     images = eqx.filter_jit(maps)(found.simulators[0], median, found.data.image)
     images = {name: np.asarray(value) for name, value in images.items()}
     for draw, name in ((lens_figure, "lens"), (magnification_figure, "magnification")):
-        figure = draw(found.data, images)
-        figure.savefig(out / f"{name}.pdf")
-        figure.savefig(out / f"{name}.png", dpi=130)
+        save_figure(draw(found.data, images), out / name, 130)
     header = fits.Header()
     header["PIXSCALE"] = (float(found.data.grid.pixel_scale), "[arcsec] side of a pixel")
-    kept = ("model", "lens_light", "arcs", "residual", "magnification", "convergence")
-    hdus = [fits.ImageHDU(images[name], header, name=name.upper()) for name in kept]
+    names = ("model", "lens_light", "arcs", "residual", "magnification", "convergence")
+    hdus = [fits.ImageHDU(images[name], header, name=name.upper()) for name in names]
     fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(out / "maps.fits", overwrite=True)

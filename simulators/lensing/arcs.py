@@ -10,13 +10,12 @@ THRESHOLD = 4.0
 
 class Arcs(NamedTuple):
     """What `find_arcs` saw: `mask` (H, W), true on an arc, and `others`, true on what stands out
-    farther from the lens; `weight` (H, W), the significance of the arcs; `theta_E` [arcsec], the
-    Einstein radius that brings them together on the source plane; `source` (x, y) [arcsec], where
-    they then lie; `extent` [arcsec], the radius that holds 98 per cent of their significance."""
+    farther from the lens; `theta_E` [arcsec], the Einstein radius that brings them together on the
+    source plane; `source` (x, y) [arcsec], where they then lie; `extent` [arcsec], the radius that
+    holds 98 per cent of their significance."""
 
     mask: np.ndarray
     others: np.ndarray
-    weight: np.ndarray
     theta_E: float
     source: tuple[float, float]
     extent: float
@@ -95,8 +94,7 @@ def find_arcs(residual, mask, grid, center, inner):
     if found.sum() < 5:
         return None
     # a single bright knot must not decide alone
-    weight = np.where(found, np.minimum(level, 5.0 * THRESHOLD), 0.0)
-    w, r = weight[found], radius[found]
+    w, r = np.minimum(level[found], 5.0 * THRESHOLD), radius[found]
     directions = np.stack([x[found], y[found]]) / r
     trials = np.linspace(max(inner, 0.1), r.max(), 150)
     scores = [_gathered(trial, w, r, directions) for trial in trials]
@@ -109,9 +107,7 @@ def find_arcs(residual, mask, grid, center, inner):
     # the wings of the arcs are theirs
     near = radius <= 1.3 * extent
     source = (float(place[0]) + center[0], float(place[1]) + center[1])
-    weight = np.where(near, weight, 0.0)
-    theta_E = float(trials[best])
-    return Arcs(found & near, found & ~near, weight, theta_E, source, float(extent))
+    return Arcs(found & near, found & ~near, float(trials[best]), source, float(extent))
 
 
 def _gathered(theta_E, w, r, directions):

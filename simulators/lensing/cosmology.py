@@ -61,13 +61,16 @@ class Cosmology(eqx.Module):
     def comoving_distance(self, z):
         """chi(z) in units of c / H0, along the line of sight."""
         z = as_float(z)
-        om, ok, w = cast(z, self.Om0, self.Ok0, self.w)
         top = jnp.log1p(z)
         nodes, weights = (jnp.asarray(v, z.dtype).reshape(-1, *(1,) * z.ndim) for v in _ROW)
         u = nodes * top[None]
-        # E^2 / (1 + z)^2: the integrand is (1 + z) / E.
-        squared = om * jnp.exp(u) + ok + (1.0 - om - ok) * jnp.exp((1.0 + 3.0 * w) * u)
-        return top * jnp.sum(weights / jnp.sqrt(squared), axis=0)
+        # the integrand is (1 + z) / E
+        return top * jnp.sum(weights / jnp.sqrt(self.expansion(u)), axis=0)
+
+    def expansion(self, u):
+        """(E / (1 + z))^2 at u = ln(1 + z), for E = H / H0."""
+        om, ok, w = cast(u, self.Om0, self.Ok0, self.w)
+        return om * jnp.exp(u) + ok + (1.0 - om - ok) * jnp.exp((1.0 + 3.0 * w) * u)
 
     def angular_diameter_distance(self, z, z_from=0.0):
         r"""Of an object at `z` as seen from `z_from` [Mpc]; negative for z < z_from.

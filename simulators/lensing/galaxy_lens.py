@@ -251,8 +251,7 @@ def maps(simulator: LinearImage, params: dict, image) -> dict:
     scene, grid = simulator.scene, simulator.grid
     params = {name: jnp.asarray(value, grid.pixel_scale.dtype) for name, value in params.items()}
     lens, sources, _ = scene(params)
-    amplitudes = simulator.fit(params, image).amplitudes
-    parts = amplitudes[:, None, None] * simulator.design(params)
+    amplitudes, parts = simulator.components(params, image)
     model = jnp.sum(parts, axis=0)
     pull = (image - model) / simulator.noise.noise_map
     mask = simulator.noise.mask

@@ -89,3 +89,15 @@ class Grid(eqx.Module):
         cos, sin = jnp.cos(rotation), jnp.sin(rotation)
         u, v = jnp.broadcast_to(u, shape), jnp.broadcast_to(v, shape)
         return center_x + cos * u - sin * v, center_y + sin * u + cos * v
+
+
+def check_pixels(image):
+    """Raise ValueError for `values` that are no image, or a bad scale or centre of its pixels."""
+    name = type(image).__name__
+    if image.values.ndim != 2 or 0 in image.values.shape:
+        raise ValueError(
+            f"{name}: argument `values` has shape {image.values.shape}; give an image of shape "
+            "(H, W)."
+        )
+    check_finite(image, "values", "center_x", "center_y")
+    check(image, "pixel_scale")

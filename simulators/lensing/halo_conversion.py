@@ -17,10 +17,7 @@ def critical_density(z, cosmology=None):
     """
     cosmology = Cosmology() if cosmology is None else cosmology
     z = as_float(z)
-    om, ok, w = (v.astype(z.dtype) for v in (cosmology.Om0, cosmology.Ok0, cosmology.w))
-    one = 1.0 + z
-    square = om * one**3 + ok * one**2
-    square = square + (1.0 - om - ok) * jnp.exp(3.0 * (1.0 + w) * jnp.log(one))
+    square = (1.0 + z) ** 2 * cosmology.expansion(jnp.log1p(z))
     return 3.0 / (8.0 * math.pi * G) * cosmology.H0.astype(z.dtype) ** 2 * square
 
 

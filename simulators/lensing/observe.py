@@ -32,6 +32,11 @@ class LensImage(eqx.Module):
     grid: Grid
     psf: PSF | None = None
 
+    def masked(self, mask) -> "LensImage":
+        """The same image where `mask` (H, W) alone says which pixels count."""
+        image = np.where(mask, self.image, 0.0)
+        return LensImage(image, GaussianNoise(self.noise.noise_map, mask), self.grid, self.psf)
+
     def cut(self, half: int) -> "LensImage":
         """The central 2 half + 1 pixels of each side (2 half where the side is even).
 

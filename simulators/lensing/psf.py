@@ -146,7 +146,7 @@ def _convolve(images, kernels):
     shape, half = images.shape[-2:], tuple(n // 2 for n in kernels.shape[-2:])
     # What a kernel larger than the image would carry beyond it is cut off.
     kernels, half = _crop(kernels, half, shape)
-    size = tuple(_good_size(n + h) for n, h in zip(shape, half, strict=True))
+    size = tuple(good_size(n + h) for n, h in zip(shape, half, strict=True))
     product = jnp.fft.rfft2(images, s=size) * jnp.broadcast_to(
         jnp.fft.rfft2(kernels, s=size), (*images.shape[:-2], size[0], size[1] // 2 + 1)
     )
@@ -160,7 +160,7 @@ def _crop(kernels, half, shape):
     return kernels[..., rows, columns], keep
 
 
-def _good_size(least):
+def good_size(least):
     """The smallest multiple of 8 from `least` on with no prime factor above 7."""
     size = -(-least // 8) * 8
     while math.gcd(size, 210**12) != size:

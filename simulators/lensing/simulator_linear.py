@@ -59,8 +59,20 @@ class LinearImage(AbstractTractableSimulator):
 
     def fit(self, params, observation):
         """The `LinearFit` of the amplitudes at these parameters."""
+        return self._fit(self.design(params), observation)
+
+    def components(self, params, observation):
+        """Best amplitudes (K,), and the images (K, H, W) of the components at these, mask or not.
+
+        Their sum is the model; the `fit`'s image is that where pixels count.
+        """
+        images = self.design(params)
+        amplitudes = self._fit(images, observation).amplitudes
+        return amplitudes, amplitudes[:, None, None] * images
+
+    def _fit(self, images, observation):
         return fit_amplitudes(
-            self.design(params),
+            images,
             observation,
             self.noise.noise_map,
             self.noise.mask,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulators.lensing.psf import PSF, _good_size
+from simulators.lensing.psf import PSF, good_size
 
 _convolve = jax.jit(lambda psf, image: psf.convolve(image))
 _observe = jax.jit(lambda psf, subpixels: psf.observe(subpixels))
@@ -95,7 +95,7 @@ def test_gaussian_of_lenstronomy():
 
 def test_sizes():
     for least in (1, 8, 9, 110, 210, 331, 1000, 1021):
-        size = _good_size(least)
+        size = good_size(least)
         assert size >= least and size % 8 == 0
         for prime in (2, 3, 5, 7):
             while size % prime == 0:

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 
 from simulators.lensing.directions import from_centre
+from simulators.lensing.grid import check_pixels
 from simulators.lensing.light.base import AbstractLight
 from simulators.shared.elementwise import at_least, at_most
-from simulators.shared.fields import as_float, cast, check, check_finite
+from simulators.shared.fields import as_float, cast
 
 
 class PixelSource(AbstractLight):
@@ -43,15 +44,9 @@ class PixelSource(AbstractLight):
     order: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        if self.values.ndim != 2 or 0 in self.values.shape:
-            raise ValueError(
-                f"PixelSource: argument `values` has shape {self.values.shape}; give an image of "
-                "shape (H, W)."
-            )
+        check_pixels(self)
         if self.order not in (1, 3):
             raise ValueError(f"PixelSource: argument `order` = {self.order!r}; give 1 or 3.")
-        check_finite(self, "values", "center_x", "center_y")
-        check(self, "pixel_scale")
 
     def brightness(self, x, y):
         """The surface brightness [flux / arcsec^2]."""

@@ -104,7 +104,7 @@ class Sersic(AbstractLight):
         """The surface brightness [flux / arcsec^2]."""
         amp, radius, n = cast(x, self.amp, self.R_sersic, self.n_sersic)
         square = elliptical_square(self, x, y)
-        b = _b_n(n, self.exact)
+        b = b_n(n, self.exact)
         inverse = 1.0 / at_least(radius, CORE)
         u = at_least(square, CORE * CORE) * (inverse * inverse)
         return amp * jnp.exp(b - b * _power(jnp.log(u), 0.5 / n))
@@ -112,7 +112,7 @@ class Sersic(AbstractLight):
     def flux(self):
         r"""The total flux $2\pi n R_s^2\, \mathrm{amp}\, e^{b_n} b_n^{-2n} \Gamma(2n)$."""
         amp, radius, n = cast(self.amp, self.amp, self.R_sersic, self.n_sersic)
-        b = _b_n(n, self.exact)
+        b = b_n(n, self.exact)
         shape = jnp.exp(b - 2.0 * n * jnp.log(b) + jax.scipy.special.gammaln(2.0 * n))
         return 2.0 * math.pi * amp * n * radius * radius * shape
 
@@ -168,7 +168,7 @@ class CoreSersic(AbstractLight):
         amp, radius, core, n = cast(x, self.amp, self.R_sersic, self.Rb, self.n_sersic)
         gamma, alpha = cast(x, self.gamma, self.alpha)
         square = elliptical_square(self, x, y)
-        b = _b_n(n, self.exact)
+        b = b_n(n, self.exact)
         log_r = 0.5 * jnp.log(at_least(square, CORE * CORE))
         log_core = jnp.log(at_least(core, tiny(x)))
         # ln of (R^alpha + Rb^alpha)^(1 / alpha) / R
@@ -177,7 +177,8 @@ class CoreSersic(AbstractLight):
         return amp * jnp.exp(gamma * excess + b - b * _power(log_u, 1.0 / n))
 
 
-def _b_n(n, exact):
+def b_n(n, exact):
+    """b_n of a profile, `b_n_exact` or `b_n_linear`."""
     return b_n_exact(n) if exact else b_n_linear(n)
 
 

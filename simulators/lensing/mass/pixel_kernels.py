@@ -15,6 +15,8 @@ import math
 
 import numpy as np
 
+from simulators.lensing.psf import good_size
+
 #: Highest order of the multipoles of a map of pixels.
 ORDER = 4
 
@@ -64,21 +66,13 @@ def _far(x, y):
     return psi, first.real, -first.imag, second.imag
 
 
-def _good_size(least):
-    """The smallest even number from `least` on with no prime factor above 5."""
-    size = least + least % 2
-    while math.gcd(size, 30**12) != size:
-        size += 2
-    return size
-
-
 @functools.cache
 def transforms(shape, margin):
     """Transforms of `pixel` that take a map of pixels to itself with a margin, and their size.
 
     Entry n of an axis of N holds the offset n - margin, or n - margin - N for the last ones.
     """
-    size = tuple(_good_size(2 * n + 2 * margin - 1) for n in shape)
+    size = tuple(good_size(2 * n + 2 * margin - 1) for n in shape)
     offsets = []
     for n, full in zip(shape, size, strict=True):
         index = np.arange(full)

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from simulators.lensing.directions import from_centre
+from simulators.lensing.grid import check_pixels
 from simulators.lensing.mass.angular import times
 from simulators.lensing.mass.base import AbstractMass
 from simulators.lensing.mass.pixel_kernels import moments, transforms
 from simulators.shared.elementwise import at_least, at_most
-from simulators.shared.fields import as_float, cast, check, check_finite
+from simulators.shared.fields import as_float, cast
 
 
 class PixelConvergence(AbstractMass):
@@ -58,7 +59,7 @@ class PixelConvergence(AbstractMass):
     margin: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        _check_pixels(self)
+        check_pixels(self)
         if self.margin is not None and not (isinstance(self.margin, int) and self.margin >= 1):
             raise ValueError(
                 f"PixelConvergence: argument `margin` = {self.margin!r}; give an int of at least "
@@ -139,7 +140,7 @@ class PixelPotential(AbstractMass):
     center_y: jax.Array = eqx.field(converter=as_float, default=0.0)
 
     def __check_init__(self):
-        _check_pixels(self)
+        check_pixels(self)
 
     def _evaluate(self, x, y, orders):
         """Derivatives of psi [arcsec^2] of the `orders` (across, up) in pixels, and 1 / s."""
@@ -169,17 +170,6 @@ class PixelPotential(AbstractMass):
         """Second derivatives of psi."""
         inverse, out = self._evaluate(x, y, [(2, 0), (1, 1), (0, 2)])
         return tuple(inverse * inverse * v for v in out)
-
-
-def _check_pixels(lens):
-    name = type(lens).__name__
-    if lens.values.ndim != 2 or 0 in lens.values.shape:
-        raise ValueError(
-            f"{name}: argument `values` has shape {lens.values.shape}; give an image of shape "
-            "(H, W)."
-        )
-    check_finite(lens, "values", "center_x", "center_y")
-    check(lens, "pixel_scale")
 
 
 def _cell(u, size, low, high):

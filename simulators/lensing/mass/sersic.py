@@ -31,7 +31,7 @@ import numpy as np
 
 from simulators.lensing.directions import from_centre
 from simulators.lensing.ellipse import check_ellipticity, ellipticity, flattened
-from simulators.lensing.light.sersic import b_n_exact, b_n_linear
+from simulators.lensing.light.sersic import b_n
 from simulators.lensing.mass.angular import times
 from simulators.lensing.mass.base import AbstractMass
 from simulators.shared.elementwise import at_least, at_most, tiny
@@ -96,7 +96,7 @@ class SersicMass(AbstractMass):
         wx, wy = flattened(*from_centre(self, x, y), e1, e2)
         square = at_least(wx * wx + wy * wy, tiny(x))
         inverse, r2 = 1.0 / square, square / minor
-        b = b_n_exact(n) if self.exact else b_n_linear(n)
+        b = b_n(n, self.exact)
         log_t = jnp.log(b) + (0.5 / n) * jnp.log(r2 / at_least(radius * radius, tiny(x)))
         c, s = (wx * wx - wy * wy) * inverse, 2.0 * wx * wy * inverse
         arguments = log_t, -(e1 * c + e2 * s), e2 * c - e1 * s, n
