@@ -78,26 +78,39 @@ def inverse_spline(y, raw, bound):
 def _bin(s, raw, by_height):
     """Width, height, left knot, bottom and both slopes of the bin that holds s, each like s."""
     n = (raw.shape[1] + 1) // 3
-    sizes = raw[:, : 2 * n].reshape(len(raw), 2, n, *raw.shape[2:])
-    sizes = MIN_BIN + (1 - MIN_BIN * n) * jax.nn.softmax(sizes, 2)
-    steps = sizes[:, int(by_height)]
-    # Each knot once: a cumulative sum over few bins is that many additions.
-    knots = list(itertools.accumulate(steps[:, k] for k in range(n - 1)))
-    passed = jnp.stack([s >= knot for knot in knots], 1)
-    edge = jnp.ones_like(passed[:, :1])
-    reached, passed = jnp.concatenate([edge, passed], 1), jnp.concatenate([passed, ~edge], 1)
+    widths, heights = (
+        MIN_BIN + (1 - MIN_BIN * n) * jax.nn.softmax(raw[:, i * n : (i + 1) * n], 1) for i in (0, 1)
+    )
+    steps = heights if by_height else widths
+    edge = jnp.zeros_like(steps[:, :1], dtype=bool)
+    if raw.ndim == 2:
+        # A product with a triangle: under vmap XLA's cumulative sum, and sums one by one, are slow.
+        reached = s[:, None] >= steps @ jnp.triu(jnp.ones((n, n), raw.dtype), 1)
+        passed = jnp.concatenate([reached[:, 1:], edge], 1)
+    else:
+        # Each knot once: a cumulative sum over few bins is that many additions.
+        knots = itertools.accumulate(steps[:, k] for k in range(n - 1))
+        passed = jnp.stack([s >= knot for knot in knots], 1)
+        reached, passed = jnp.concatenate([~edge, passed], 1), jnp.concatenate([passed, edge], 1)
+    here = reached & ~passed
 
     # Sums over bins, not gathers: a gather's transpose is a scatter, element by element.
     def pick(mask, values):
-        return jnp.sum(mask.astype(raw.dtype)[:, None] * values, 2)
+        return jnp.sum(mask.astype(raw.dtype) * values, 1)
+
+    def slope(raw):
+        return MIN_SLOPE + jax.nn.softplus(raw + _UNIT_SLOPE)
 
     # At both ends the slope is one, which raw zeros give.
     ends = jnp.pad(raw[:, 2 * n :], [(0, 0), (1, 1), *[(0, 0)] * (raw.ndim - 2)])
-    here = reached & ~passed
-    size, start = pick(here, sizes), pick(passed, sizes)
-    slopes = pick(here, jnp.stack([ends[:, :-1], ends[:, 1:]], 1))
-    slopes = MIN_SLOPE + jax.nn.softplus(slopes + _UNIT_SLOPE)
-    return size[:, 0], size[:, 1], start[:, 0], start[:, 1], slopes[:, 0], slopes[:, 1]
+    return (
+        pick(here, widths),
+        pick(here, heights),
+        pick(passed, widths),
+        pick(passed, heights),
+        slope(pick(here, ends[:, :-1])),
+        slope(pick(here, ends[:, 1:])),
+    )
 
 
 def _log_slope(t, slope, below, above, denominator):

@@ -65,7 +65,7 @@ class GalaxyLens:
         profiles = []
         for name in SOURCES[: self.n_sources]:
             place = {f"center_{a}": p[f"center_{a}"] + scale * p[f"{name}_{a}"] for a in "xy"}
-            shape = {"n_sersic": 1.0}
+            shape = {"n_sersic": 0.5}
             if name == "source":
                 shape = {"n_sersic": p["source_n"], "e1": p["source_e1"], "e2": p["source_e2"]}
             profiles.append(Sersic(1.0, scale * p[f"{name}_R"], **shape, **place))
