@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxastro.core import Model, Target
-from jaxastro.infer import MapResult, find_map
+from jaxastro.infer import Laplace, MapResult, find_map, laplace
 from simulators.lensing.arcs import Arcs, brightest, find_arcs, source_peaks
 from simulators.lensing.galaxy_lens import LIGHTS, SOURCES, galaxy_model
 from simulators.lensing.observe import LensImage
@@ -17,21 +17,32 @@ from simulators.lensing.observe import LensImage
 REACH = 60
 #: What is fitted ends so far beyond the arcs [arcsec].
 MARGIN = 0.5
+#: What a clump must add to the logarithm of the evidence: "very strong" (Kass & Raftery 1995).
+STRONG = 5.0
 
 
 @dataclasses.dataclass
 class FoundLens:
-    """`bands`, cut and masked as they are fitted; the `model`; its `target`; `best`, the maximum
-    (None if it was rebuilt); the `arcs` it started from, on the pixels of the bands; `center` of
-    the lens galaxy [arcsec]; `n_sources`."""
+    """`bands`, cut and masked as they are fitted; the `model`; its `target`; `best`, the maximum,
+    and `start`, the Gaussian there (None if it was rebuilt); the `arcs` it started from, on the
+    pixels of the bands; `center` of the lens galaxy [arcsec]; `n_sources`."""
 
     bands: tuple[LensImage, ...]
     model: Model
     target: Target
     best: MapResult | None
+    start: Laplace | None
     arcs: Arcs
     center: tuple[float, float]
     n_sources: int
+
+    @property
+    def log_evidence(self):
+        """By Laplace's approximation; minus infinity where `best` is no maximum."""
+        if self.start.n_repaired:
+            return -np.inf
+        _, log_det = np.linalg.slogdet(2.0 * np.pi * self.start.covariance)
+        return self.best.log_density + 0.5 * log_det
 
     @property
     def data(self):
@@ -63,7 +74,7 @@ def rebuild(bands, described) -> FoundLens:
     arcs = Arcs(**kept | masks | {"source": tuple(kept["source"])})
     bands = tuple(_without(band, arcs.others) for band in bands)
     model, target = _conditioned(bands, described["n_sources"], center)
-    return FoundLens(bands, model, target, None, arcs, center, described["n_sources"])
+    return FoundLens(bands, model, target, None, None, arcs, center, described["n_sources"])
 
 
 def add_bands(key, found, bands) -> FoundLens:
@@ -78,7 +89,10 @@ def add_bands(key, found, bands) -> FoundLens:
     bands = tuple(_without(band, found.arcs.others) for band in bands)
     model, target = _conditioned(bands, found.n_sources, found.center)
     best = find_map(key, target, initial=found.best.u[None], n_starts=1, n_draws=1, n_keep=1)
-    return dataclasses.replace(found, bands=bands, model=model, target=target, best=best)
+    start = laplace(target, best)
+    return dataclasses.replace(
+        found, bands=bands, model=model, target=target, best=best, start=start
+    )
 
 
 def _conditioned(bands, n_sources, center):
@@ -99,9 +113,9 @@ def find_lens(key, data: LensImage, *, max_sources=5, n_starts=8, say=None) -> F
        that brings them together, and their place (`arcs.find_arcs`).
     3. The image is cut to the arcs, what else stands out is masked, and the whole model is searched
        from `n_starts` points about these values, with a source of one Sersic profile.
-    4. Clumps are added where the residual points to on the source plane. Each must raise the
-       log-likelihood by 1.5 ln N, N pixels: the Bayesian information criterion for its place and
-       size (Schwarz 1978).
+    4. Clumps are added where the residual points to on the source plane, while each raises the log
+       evidence, by Laplace's approximation, by `STRONG`. All brightnesses must be above zero: two
+       clumps of one place and opposite signs would be a new profile, of a size without bounds.
 
     Args:
         key: typed PRNG key.
@@ -142,13 +156,18 @@ def find_lens(key, data: LensImage, *, max_sources=5, n_starts=8, say=None) -> F
         keys["lens"], target, initial=starts, n_starts=n_starts, n_draws=n_starts, n_keep=3
     )
     say(f"one source component: log density {best.log_density:.1f}, {_quality(model, best, data)}")
-    found = FoundLens((data,), model, target, best, arcs, center, 1)
+    found = FoundLens((data,), model, target, best, laplace(target, best), arcs, center, 1)
     while found.n_sources < max_sources:
         more = _with_another_source(jax.random.fold_in(keys["lens"], found.n_sources), found)
-        gain = _log_likelihood(more) - _log_likelihood(found)
-        needed = 1.5 * np.log(mask_of(data).sum())
-        say(f"{found.n_sources + 1} source components: gain {gain:.1f}, needed {needed:.1f}")
-        if gain < needed:
+        if more is None:
+            say(f"{found.n_sources + 1} source components: not all are brighter than zero")
+            break
+        gain = more.log_evidence - found.log_evidence
+        say(
+            f"{found.n_sources + 1} source components: log evidence {gain:+.1f}, "
+            f"needed {STRONG:+.1f}"
+        )
+        if not gain > STRONG:
             break
         found = more
         say(f"log density {found.best.log_density:.1f}, {_quality(found.model, found.best, data)}")
@@ -263,7 +282,8 @@ def _starts(key, prior, light, arcs, n):
 
 
 def _with_another_source(key, found):
-    """The lens with one more clump, searched from where the residual points to."""
+    """The lens with one more clump, of the highest evidence of those that are found from where the
+    residual points to; None where none has a source that is bright throughout."""
     scene = found.model.simulator.scene
     params = {name: jnp.asarray(v) for name, v in found.best.params.items()}
     grid = found.data.grid
@@ -295,14 +315,19 @@ def _with_another_source(key, found):
         initial=starts,
         n_starts=len(starts),
         n_draws=len(starts),
-        n_keep=2,
+        n_keep=len(starts),
         max_evaluations=600,
     )
-    return dataclasses.replace(found, model=model, target=target, best=best, n_sources=n)
-
-
-def _log_likelihood(found):
-    return float(found.target.log_likelihood(jnp.asarray(found.best.u)))
+    lenses = []
+    for i, u in enumerate(best.starts["u"]):
+        params = jax.tree.map(np.asarray, target.constrain(jnp.asarray(u)))
+        amplitudes, _ = eqx.filter_jit(model.simulator.components)(params, found.data.image)
+        if np.all(np.asarray(amplitudes)[:n] > 0.0):
+            kept = {name: best.starts[name][i].item() for name in ("log_density", "converged")}
+            one = dataclasses.replace(best, u=u, params=params, **kept)
+            new = {"model": model, "target": target, "best": one, "start": laplace(target, one)}
+            lenses.append(dataclasses.replace(found, **new, n_sources=n))
+    return max(lenses, key=lambda lens: lens.log_evidence, default=None)
 
 
 def _quality(model, best, data):

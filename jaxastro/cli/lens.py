@@ -84,8 +84,6 @@ def _found(args, key, bands, clock):
     """The lens and the Laplace approximation at its maximum; from an earlier run where one is."""
     import numpy as np
 
-    from jaxastro.infer import laplace
-
     from .find_lens import add_bands, find_lens, rebuild
 
     folder = args.out / "state" / "maximum"
@@ -108,10 +106,8 @@ def _found(args, key, bands, clock):
         clock.say(f"{len(bands)} bands: log density {found.best.log_density:.1f}")
     if not found.best.converged:
         clock.say("the search for the maximum did NOT converge")
-    start = laplace(found.target, found.best)
-    clock.say("curvature at the maximum")
-    keep(folder, settings, start, {"found": found.described()})
-    return found, start
+    keep(folder, settings, found.start, {"found": found.described()})
+    return found, found.start
 
 
 def _derived(posterior):

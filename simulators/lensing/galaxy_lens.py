@@ -21,8 +21,8 @@ from simulators.lensing.simulator_linear import Bands, LinearImage
 R_SLOPE = 0.5
 #: Sersic components of the lens galaxy, with a constant sky beneath.
 LIGHTS = ("bulge", "disc")
-#: Components of the source: a Sersic profile, and round exponential clumps in the order in which
-#: they are added.
+#: Components of the source: a Sersic profile, and round Gaussian clumps in the order in which they
+#: are added.
 SOURCES = ("source", "clump1", "clump2", "clump3", "clump4", "clump5")
 
 
@@ -32,7 +32,9 @@ class GalaxyLens:
     and a source of a Sersic profile with up to five clumps; no source, no lens.
 
     A clump has a place and a size: what lies within a few hundredths of an arcsec has no shape
-    that could be measured. The object is the scene of a `LinearImage`; all amplitudes are one.
+    that could be measured. It is a Gaussian, because the cusp of a small exponential, sampled on
+    subpixels, makes the likelihood rough: chains of it did not mix. The object is the scene of a
+    `LinearImage`; all amplitudes are one.
 
     The parameters are those that the data separate:
 

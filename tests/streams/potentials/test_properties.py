@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from simulators.streams.units import G
-from tests.properties import along, assert_compiles_nothing, assert_pytree, steps_of
+from tests.properties import QUICK, along, assert_compiles_nothing, assert_pytree, steps_of
 from tests.streams.potentials.table import CASES, TIME, random_points, special_points
 
 RANDOM = random_points(96, seed=1, low=1e-2, high=200.0)
@@ -51,7 +51,7 @@ def _evaluate_one(potential, q, t, weight, direction):
     return out | {"gradient": jnp.stack(gradient, axis=-1), "forward": forward, "batch": batch}
 
 
-@jax.jit
+@functools.partial(jax.jit, compiler_options=QUICK)
 def evaluate(potentials, q, t, weight, directions):
     return {k: _evaluate_one(potentials[k], q, t, weight, directions[k]) for k in potentials}
 
