@@ -27,6 +27,9 @@ import pytest
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# A process that gets one of these last would leave the others without work for minutes.
+LONGEST = ("test_main_job", "test_lens_job", "test_notebooks", "test_properties")
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # JAX has no public way to take one listener off again, so one stands for the whole run.
@@ -122,6 +125,7 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker("example")
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else 99)
     if config.getoption("--slow") or "slow" in config.getoption("markexpr"):
         return
     skip = pytest.mark.skip(reason="slow: give --slow or -m slow")
