@@ -68,7 +68,6 @@ def leaves(tree):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
 
 
-@pytest.mark.smoke
 @pytest.mark.parametrize("name", SETS)
 def test_padding_has_no_influence(name):
     """Bit for bit on values and gradients, whatever stands there; while a valid entry has one."""

@@ -86,7 +86,6 @@ def test_density_is_normalised_and_draws_follow_it(name):
     assert p_value > FALSE_ALARM
 
 
-@pytest.mark.smoke
 def test_a_mixture_of_one_dimension_and_a_wrong_sampler_is_caught():
     """Draws moved by 0.3 of their scatter must fail."""
     total, p_value = check(made("mixture", 1))

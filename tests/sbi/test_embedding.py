@@ -100,7 +100,6 @@ def test_bound_would_catch_a_blind_network(new):
     assert np.mean(exact(theta, x) - prior) > 0.5
 
 
-@pytest.mark.smoke
 def test_npe_of_sets_of_varying_size(estimator, new):
     check(log_posterior(estimator, new), new)
 
