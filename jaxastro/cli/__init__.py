@@ -98,7 +98,7 @@ def _add_lens(jobs):
     lens.add_argument("--sources", type=_positive, default=5, help="components at most, 1 to 6")
     lens.add_argument("--chains", type=_positive, default=4)
     lens.add_argument("--warmup", type=_positive, default=250, help="steps a chain")
-    lens.add_argument("--draws", type=_positive, default=800, help="draws a chain")
+    lens.add_argument("--draws", type=_positive, default=500, help="draws a chain")
     lens.add_argument("--starts", type=_positive, default=8, help="starts of the search")
     lens.add_argument("--seed", type=int, default=0)
     lens.add_argument("--fresh", action="store_true", help="discard an unfinished run")

@@ -111,17 +111,23 @@ def _found(args, key, bands, clock):
 
 
 def _derived(posterior):
-    """Half-light radii [arcsec], 16, 50 and 84 per cent: of the lens galaxy and of the source."""
+    """Half-light radii of the lens galaxy and of the source, ellipticity of the mass: 16, 50 and 84
+    per cent of each."""
     import numpy as np
 
-    from simulators.lensing.galaxy_lens import LIGHTS, half_light
+    from simulators.lensing.galaxy_lens import R_SLOPE, half_light, mass_ellipticity
 
     draws = posterior.flat()
-    radii = {f"R_e of the {n}": half_light(draws[f"{n}_n"], draws[f"{n}_slope"]) for n in LIGHTS}
-    radii["R_e of the source"] = (draws["gamma"] - 1.0) * draws["source_R"]
+    found = {
+        f"R_e of the {name} [arcsec]": half_light(draws[f"{name}_n"], draws[f"{name}_slope"], at)
+        for name, at in R_SLOPE.items()
+    }
+    found["R_e of the source [arcsec]"] = (draws["gamma"] - 1.0) * draws["source_R"]
+    shape = mass_ellipticity(*(draws[name] for name in ("gamma", "e1", "e2")))
+    found |= {f"e{i} of the mass": values for i, values in enumerate(shape, 1)}
     return {
-        f"{name} [arcsec]": np.percentile(np.asarray(values), [15.87, 50.0, 84.13]).tolist()
-        for name, values in radii.items()
+        name: np.percentile(np.asarray(values), [15.87, 50.0, 84.13]).tolist()
+        for name, values in found.items()
     }
 
 

@@ -114,7 +114,11 @@ class Cosmology(eqx.Module):
 
 
 def _check_order(z_lens, z_source):
-    if known(z_lens, z_source) and not np.all((z_lens > 0) & (z_source > z_lens)):
+    if not known(z_lens, z_source):
+        return
+    # In NumPy: under jit a comparison of known arrays would be traced.
+    near, far = np.asarray(z_lens), np.asarray(z_source)
+    if not np.all((near > 0) & (far > near)):
         raise ValueError(
             f"z_lens = {z_lens} and z_source = {z_source}: the source must lie behind the lens, "
             "give 0 < z_lens < z_source."

@@ -17,10 +17,10 @@ from simulators.lensing.observe import LensImage
 from simulators.lensing.psf import PSF
 from simulators.lensing.simulator_linear import Bands, LinearImage
 
-#: Where the slope of the lens galaxy's light is a parameter [arcsec].
-R_SLOPE = 0.5
 #: Sersic components of the lens galaxy, with a constant sky beneath.
 LIGHTS = ("bulge", "disc")
+#: Where the slopes of their light are parameters [arcsec]: where each is what is seen.
+R_SLOPE = {"bulge": 0.1, "disc": 1.0}
 #: Components of the source: a Sersic profile, and round Gaussian clumps in the order in which they
 #: are added.
 SOURCES = ("source", "clump1", "clump2", "clump3", "clump4", "clump5")
@@ -32,23 +32,29 @@ class GalaxyLens:
     and a source of a Sersic profile with up to five clumps; no source, no lens.
 
     A clump has a place and a size: what lies within a few hundredths of an arcsec has no shape
-    that could be measured. It is a Gaussian, because the cusp of a small exponential, sampled on
-    subpixels, makes the likelihood rough: chains of it did not mix. The object is the scene of a
-    `LinearImage`; all amplitudes are one.
+    that could be measured. It is a Gaussian, and to the square of its half-light radius that of 0.6
+    `subpixel` [arcsec] is added, a standard deviation of half a subpixel: of what is sharper, or
+    has a cusp, sampling makes the likelihood rough, and chains do not mix. The object is the scene
+    of a `LinearImage`; all amplitudes are one.
 
     The parameters are those that the data separate:
 
+    - *Ellipticity of the mass.* The quadrupole of the deflection goes as (3 - gamma) times the
+      ellipticity: `e1`, `e2` are that product, and lenstronomy's for an isothermal lens; otherwise
+      `mass_ellipticity` gives these. Of lenstronomy's the posterior is curved.
     - *Source.* Near the Einstein radius a power law of slope gamma maps a radial step on the sky to
       gamma - 1 times that on the source plane, so that slope and scale of the source are one long
       curved ridge. Its places, from the centre of the mass, and sizes are (gamma - 1) times the
       parameters; for an isothermal lens they are the parameters.
     - *Light.* Not the half-light radius, most of which lies outside of what is fitted, but
-      `bulge_slope`, -dlnI/dlnR at R_0 = 0.5 arcsec, beside the index n:
+      `bulge_slope`, -dlnI/dlnR at R_0 = 0.1 arcsec (`disc_slope`: at 1 arcsec), beside the index n:
       :math:`I \propto \exp(-n s [(R / R_0)^{1/n} - 1])`, of amplitude one at R_0. `half_light`
-      gives the radius.
+      gives the radius. With both slopes at 0.5 arcsec a faint disc and the sky made of the light of
+      a lens of Euclid one curved ridge, with divergences.
     """
 
     n_sources: int = 1
+    subpixel: float = 0.0
 
     def __call__(self, params):
         lens = self.lens(params) if self.n_sources else None
@@ -56,7 +62,8 @@ class GalaxyLens:
 
     def lens(self, p):
         """The mass: an `EPL` with external `Shear`, by lenstronomy's names."""
-        mass = EPL(p["theta_E"], p["gamma"], p["e1"], p["e2"], p["center_x"], p["center_y"])
+        shape = mass_ellipticity(p["gamma"], p["e1"], p["e2"])
+        mass = EPL(p["theta_E"], p["gamma"], *shape, p["center_x"], p["center_y"])
         return mass + Shear(p["gamma1"], p["gamma2"])
 
     def sources(self, p):
@@ -67,10 +74,13 @@ class GalaxyLens:
         profiles = []
         for name in SOURCES[: self.n_sources]:
             place = {f"center_{a}": p[f"center_{a}"] + scale * p[f"{name}_{a}"] for a in "xy"}
-            shape = {"n_sersic": 0.5}
+            size = scale * p[f"{name}_R"]
             if name == "source":
                 shape = {"n_sersic": p["source_n"], "e1": p["source_e1"], "e2": p["source_e2"]}
-            profiles.append(Sersic(1.0, scale * p[f"{name}_R"], **shape, **place))
+            else:
+                size = jnp.sqrt(size * size + (0.6 * self.subpixel) ** 2)
+                shape = {"n_sersic": 0.5}
+            profiles.append(Sersic(1.0, size, **shape, **place))
         return profiles
 
     def lights(self, p):
@@ -78,21 +88,36 @@ class GalaxyLens:
         shapes = []
         for name in LIGHTS:
             n, slope = p[f"{name}_n"], p[f"{name}_slope"]
-            radius, b = half_light(n, slope), b_n_exact(n)
+            radius, b = half_light(n, slope, R_SLOPE[name]), b_n_exact(n)
             shape = (n, p[f"{name}_e1"], p[f"{name}_e2"], p["light_x"], p["light_y"])
             shapes.append(Sersic(jnp.exp(n * slope - b), radius, *shape, exact=True))
         return [*shapes, Uniform(1.0)]
 
 
-def half_light(n, slope):
-    r"""Half-light radius [arcsec] of a Sersic profile of a `slope` at `R_SLOPE`.
+def mass_ellipticity(gamma, e1, e2):
+    r"""lenstronomy's ellipticities of the mass, of the parameters `e1`, `e2` of a `GalaxyLens`.
+
+    With :math:`v = (e_1, e_2) / (3 - \gamma)` they are :math:`v / (1 + |v|^4 / 0.9^4)^{1/4}`, v
+    but for what no galaxy has, and below 0.9.
+
+    >>> [round(float(e), 3) for e in mass_ellipticity(*jnp.asarray([2.2, 0.08, -0.04]))]
+    [0.1, -0.05]
+    """
+    v1, v2 = e1 / (3.0 - gamma), e2 / (3.0 - gamma)
+    square = (v1 * v1 + v2 * v2) / 0.81
+    limit = (1.0 + square * square) ** -0.25
+    return limit * v1, limit * v2
+
+
+def half_light(n, slope, radius):
+    r"""Half-light radius [arcsec] of a Sersic profile of a `slope` at `radius` [arcsec].
 
     .. math:: R_e = R_0 (b_n / (n s))^n
 
-    >>> round(float(half_light(jnp.asarray(4.0), jnp.asarray(1.5))), 3)
+    >>> round(float(half_light(jnp.asarray(4.0), jnp.asarray(1.5), 0.5)), 3)
     1.335
     """
-    return R_SLOPE * (b_n_exact(n) / (n * slope)) ** n
+    return radius * (b_n_exact(n) / (n * slope)) ** n
 
 
 def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
@@ -103,7 +128,8 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
     the centre of the mass lies within some 0.05 arcsec of that of the light. Sizes and slopes are
     log-normal over 0.2 dex and more, of clumps about 0.05 arcsec: what is unresolved has none. The
     source's place is normal about the centre, with 0.3 arcsec: what is strongly lensed lies near
-    the caustic.
+    the caustic. The disc is exponential to within 0.2 in the logarithm of its index: below 0.4 it
+    would have an edge, and the posterior a second branch.
     """
 
     def normal(mean, sigma, unit, label):
@@ -115,9 +141,9 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
     def log_normal(median, sigma, unit, label):
         return Parameter(dist.LogNormal(jnp.log(median), sigma), unit, label)
 
-    def ellipticity(name, label, sigma=0.2):
+    def ellipticity(name, label, sigma=0.2, times=""):
         return {
-            f"{name}e{i}": between(0.0, sigma, -0.6, 0.6, rf"$e_{{{i},\rm {label}}}$")
+            f"{name}e{i}": between(0.0, sigma, -0.6, 0.6, rf"${times}e_{{{i},\rm {label}}}$")
             for i in (1, 2)
         }
 
@@ -127,7 +153,7 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
         found |= {
             "theta_E": log_normal(1.0, 0.5, "arcsec", r"$\theta_{\rm E}$"),
             "gamma": between(2.08, 0.32, 1.1, 2.9, r"$\gamma$"),
-            **ellipticity("", "lens"),
+            **ellipticity("", "lens", times=r"(3-\gamma)"),
             "center_x": normal(x, 0.05, "arcsec", r"$x_{\rm lens}$"),
             "center_y": normal(y, 0.05, "arcsec", r"$y_{\rm lens}$"),
             "gamma1": between(0.0, 0.07, -0.4, 0.4, r"$\gamma_1$"),
@@ -143,10 +169,10 @@ def galaxy_prior(n_sources: int, center=(0.0, 0.0)) -> Prior:
     if n_sources:
         found |= {"source_n": log_normal(1.5, 0.5, "", r"$n_{\rm source}$")}
         found |= ellipticity("source_", "source", 0.25)
-    for name, n, slope in zip(LIGHTS, (4.0, 1.0), (1.5, 0.8), strict=True):
+    for name, n, slope in (("bulge", (4.0, 0.4), 1.0), ("disc", (1.0, 0.2), 1.6)):
         found |= {
             f"{name}_slope": log_normal(slope, 0.6, "", rf"$s_{{\rm {name}}}$"),
-            f"{name}_n": log_normal(n, 0.4, "", rf"$n_{{\rm {name}}}$"),
+            f"{name}_n": log_normal(*n, "", rf"$n_{{\rm {name}}}$"),
             **ellipticity(f"{name}_", name),
         }
     found |= {
@@ -178,9 +204,8 @@ def _linear(data, n_sources):
     brightest = np.max(np.asarray(data.image)) / float(data.grid.pixel_area)
     if not brightest > 0.0:
         raise ValueError("image: no pixel that counts is above zero; subtract less of the sky.")
-    return LinearImage(
-        GalaxyLens(n_sources), data.grid, data.noise, data.psf, 0.0, 20.0 * brightest
-    )
+    scene = GalaxyLens(n_sources, float(data.grid.pixel_scale) / data.grid.supersampling)
+    return LinearImage(scene, data.grid, data.noise, data.psf, 0.0, 20.0 * brightest)
 
 
 #: A lens like those of SLACS, in pixels of 0.1 arcsec: what `mock_lens` shows.
@@ -199,11 +224,11 @@ MOCK = {
     "source_e2": 0.1,
     "source_x": 0.15,
     "source_y": 0.03,
-    "bulge_slope": 1.8,
+    "bulge_slope": 1.05,
     "bulge_n": 3.0,
     "bulge_e1": 0.06,
     "bulge_e2": -0.04,
-    "disc_slope": 0.65,
+    "disc_slope": 1.3,
     "disc_n": 1.0,
     "disc_e1": 0.08,
     "disc_e2": -0.03,

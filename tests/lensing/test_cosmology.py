@@ -77,3 +77,6 @@ def test_float32_and_bad_values():
         Cosmology().time_delay_distance(0.5, 0.4)
     with pytest.raises(ValueError, match="0 < z_lens"):
         Cosmology().critical_surface_density(0.0, 0.4)
+    # known redshifts are checked, and are no trouble, in a program too
+    delay = jax.jit(lambda: Cosmology().time_delay_distance(jnp.float32(0.5), jnp.float32(2.0)))
+    assert delay() > 0
