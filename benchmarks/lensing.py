@@ -152,11 +152,11 @@ def lenstronomy(data):
 
 
 def jaxtronomy(data):
-    from jaxtronomy.Data.pixel_grid import PixelGrid
-    from jaxtronomy.Data.psf import PSF
     from jaxtronomy.ImSim.image_model import ImageModel
     from jaxtronomy.LensModel.lens_model import LensModel
     from jaxtronomy.LightModel.light_model import LightModel
+    from lenstronomy.Data.pixel_grid import PixelGrid
+    from lenstronomy.Data.psf import PSF
 
     model = ImageModel(*_imaging(PixelGrid, PSF, LensModel, LightModel), **_numerics())
     yield from image_cases(lambda lens, source, light: model.image(lens, [source], [light]), data)
@@ -215,6 +215,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--codes", default=",".join(CODES))
     parser.add_argument("--python", action="append", default=[], metavar="CODE=PATH")
+    parser.add_argument("--limit", type=float, default=600.0, help="seconds for each code")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -230,8 +231,14 @@ def main():
         np.save(Path(folder) / "data.npy", np.zeros(SHAPE))
         for code in options.codes.split(","):
             command = [pythons.get(code, sys.executable), __file__, "--child", code, folder]
-            result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-            for line in result.stdout.splitlines():
+            try:
+                out = subprocess.run(
+                    command, stdout=subprocess.PIPE, check=False, timeout=options.limit
+                ).stdout
+            except subprocess.TimeoutExpired as late:
+                out = late.stdout or b""
+                print(f"{code}: stopped after {options.limit:.0f} s")
+            for line in out.decode().splitlines():
                 if line.startswith("{"):
                     _show(Path(folder), code, json.loads(line), ours)
 

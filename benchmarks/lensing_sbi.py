@@ -1,21 +1,16 @@
-"""Lensed images: NPE beside NUTS, and the subhaloes of a population from many lenses.
+"""Images of a lens of 13 parameters: NPE beside NUTS, and whether either is calibrated.
 
-    python -m benchmarks.lensing_sbi --out lensing_sbi [--stages images,population]
+    python -m benchmarks.lensing_sbi --out lensing_sbi
 
-Simulates, trains and prints
-(images) for a lens of 13 parameters: NPE's ranks (SBC, expected coverage, TARP) over the prior;
-    for `--mocks` images NUTS from their maximum, the ranks, z-scores and coverage of the truths
-    among its draws; and for the first three NPE against NUTS, differences of means in units of
-    NUTS' standard deviation and ratios of the deviations;
-(population) NPE of the normalisation of the subhaloes' mass function and of the half-mode mass
-    from one image, everything else marginal; then for `--trials` sets of lenses with a common
-    truth, drawn from the prior, the product
+Simulates images, trains NPE with convolutions and prints
+(a) NPE's ranks (SBC, expected coverage, TARP) over the prior;
+(b) for the first three of `--mocks` images NPE against NUTS: differences of means in units of NUTS'
+    standard deviation, ratios of the deviations, C2ST, and how many of NPE's draws are effective
+    when the likelihood weighs them;
+(c) for all of them, each sampled from its maximum: ranks, z-scores and coverage of the truths among
+    NUTS' draws, its deviations over the prior's and NPE's over its own (medians).
 
-    p(theta | x_1 .. x_n) ~ p(theta)^(1 - n) q(theta | x_1) .. q(theta | x_n)
-
-    on a grid: widths, bias, z-scores and coverage of its regions of highest density.
-
-A value in brackets is what a right posterior would give, with the scatter of that many trials.
+A value in brackets is what a right posterior gives, with the scatter of that many trials.
 Everything is kept in `--out`, and the same command goes on where it was stopped.
 """
 
@@ -39,45 +34,45 @@ from jaxastro.core import Model, Parameter, Prior, checkpoint
 from jaxastro.diagnose import calibration, sbc_ranks, sbc_test
 from jaxastro.infer import find_map, laplace, nuts
 from jaxastro.nn import ConvEmbedding
-from jaxastro.sbi import Simulations, npe, nre, reweight, simulate
+from jaxastro.sbi import Simulations, npe, reweight, simulate
 from simulators.lensing.grid import Grid
 from simulators.lensing.light import Sersic
 from simulators.lensing.mass import EPL, Shear
-from simulators.lensing.mass_function import SubhaloMassFunction
 from simulators.lensing.noise import GaussianNoise
 from simulators.lensing.psf import PSF
 from simulators.lensing.simulator import LensedImage
-from simulators.lensing.simulator_population import SubstructureImage
 
-STAGES = ("images", "population")
 LEVELS = (0.5, 0.68, 0.9)
-SETS = (1, 5, 20)
-CELLS = 48
+NOISE = 0.08
 
 
-def normal(mean, sigma, unit=""):
-    return Parameter(dist.Normal(mean, sigma), unit)
+def lens_prior(width):
+    """What a look at the arcs tells of a lens for a width of one."""
+
+    def positive(median, scatter, unit=""):
+        return Parameter(dist.LogNormal(np.log(median), width * scatter), unit)
+
+    def normal(mean, sigma, unit=""):
+        return Parameter(dist.Normal(mean, width * sigma), unit)
+
+    return Prior(
+        theta_E=normal(1.1, 0.05, "arcsec"),
+        gamma=normal(2.0, 0.1),
+        e1=normal(0.05, 0.08),
+        e2=normal(0.0, 0.08),
+        center_x=normal(0.0, 0.03, "arcsec"),
+        center_y=normal(0.0, 0.03, "arcsec"),
+        gamma1=normal(0.0, 0.03),
+        gamma2=normal(0.02, 0.03),
+        source_x=normal(0.05, 0.08, "arcsec"),
+        source_y=normal(0.02, 0.08, "arcsec"),
+        source_R=positive(0.15, 0.2, "arcsec"),
+        source_n=positive(1.0, 0.2),
+        source_amp=positive(20.0, 0.2),
+    )
 
 
-#: What a look at the arcs tells of a lens.
-LENS = Prior(
-    theta_E=normal(1.1, 0.05, "arcsec"),
-    gamma=normal(2.0, 0.1),
-    e1=normal(0.0, 0.08),
-    e2=normal(0.0, 0.08),
-    center_x=normal(0.0, 0.03, "arcsec"),
-    center_y=normal(0.0, 0.03, "arcsec"),
-    gamma1=normal(0.0, 0.03),
-    gamma2=normal(0.0, 0.03),
-    source_x=normal(0.0, 0.08, "arcsec"),
-    source_y=normal(0.0, 0.08, "arcsec"),
-    source_R=Parameter(dist.LogNormal(np.log(0.15), 0.2), "arcsec"),
-    source_n=Parameter(dist.LogNormal(np.log(1.0), 0.2)),
-    source_amp=Parameter(dist.LogNormal(np.log(20.0), 0.2)),
-)
-#: Sigma_sub [kpc^-2] and the half-mode mass [Msun], over which the posteriors are computed.
-BOX = {"log10_sigma_sub": (-2.5, -1.0), "log10_m_hm": (7.0, 10.0)}
-POPULATION = Prior({name: Parameter(dist.Uniform(*ends)) for name, ends in BOX.items()})
+LENS = lens_prior(1.0)
 
 
 def scene(p):
@@ -87,22 +82,10 @@ def scene(p):
     return lens + Shear(p["gamma1"], p["gamma2"]), source, None
 
 
-def image_model(side, scale, noise, supersampling, dtype):
+def image_model(prior, side, scale, noise, supersampling, dtype):
     grid = Grid((side, side), jnp.asarray(scale, dtype), supersampling=supersampling)
     psf = PSF.gaussian(jnp.asarray(0.15, dtype), scale, 7)
-    return Model(LENS, LensedImage(scene, grid, GaussianNoise(jnp.asarray(noise, dtype)), psf))
-
-
-def mass_function(p):
-    m_hm = 10.0 ** p["log10_m_hm"]
-    return SubhaloMassFunction(10.0 ** p["log10_sigma_sub"], m_low=1e8, m_hm=m_hm)
-
-
-def population_model(noise):
-    """Images in float32: mean numbers of subhaloes above 1e8 Msun go up to 33 of the 64."""
-    smooth = image_model(48, 0.08, noise, 1, jnp.float32)
-    settings = {"radius": 1.6, "size": 64}
-    return Model(POPULATION, SubstructureImage(smooth, mass_function, 0.5, 2.0, **settings))
+    return Model(prior, LensedImage(scene, grid, GaussianNoise(jnp.asarray(noise, dtype)), psf))
 
 
 def simulations(folder, key, model, n, batch_size=16):
@@ -138,12 +121,12 @@ def sampled(out, key, model, image, i):
 
 def images(options):
     """NPE and NUTS on images of one lens."""
-    out = options.out / "images"
-    model = image_model(40, 0.1, 0.08, 2, jnp.float64)
+    out = options.out
+    model = image_model(LENS, 40, 0.1, NOISE, 2, jnp.float64)
     train_key, test_key, npe_key, key = jax.random.split(jax.random.key(1), 4)
     pairs = simulations(out / f"train-{options.simulations}", train_key, model, options.simulations)
     new = simulations(out / "test", test_key, model, options.tests)
-    peak = np.median(new.observations.max(axis=(1, 2))) / 0.08
+    peak = np.median(new.observations.max(axis=(1, 2))) / NOISE
     print(f"brightest pixel over the noise: {peak:.0f} in the median")
     embedding = partial(ConvEmbedding, 1, (40, 40), 32, channels=(8, 16, 32, 64))
     settings = {"embedding": embedding, "max_epochs": options.epochs, "learning_rate": 3e-3}
@@ -198,116 +181,14 @@ def nuts_coverage(exact, new, estimator):
     print(f"  all parameters together: {together}", flush=True)
 
 
-def box_grid():
-    """Centres of the cells of the prior's box: name -> (CELLS, CELLS)."""
-    steps = (np.arange(CELLS) + 0.5) / CELLS
-    axes = [low + (high - low) * steps for low, high in BOX.values()]
-    return dict(zip(BOX, map(jnp.asarray, np.meshgrid(*axes, indexing="ij")), strict=True))
-
-
-@eqx.filter_jit
-def log_ratios(estimator, points, truths, observations):
-    """log p(theta | x) / p(theta) on the grid (N, CELLS, CELLS) and at the truths (N,)."""
-    if hasattr(estimator, "log_prob"):
-
-        def value(params, x):
-            return estimator.log_prob(params, x) - POPULATION.log_prob(params)
-    else:
-        value = estimator.log_likelihood
-
-    def one(pair):
-        truth, x = pair
-        return jax.vmap(jax.vmap(lambda p: value(p, x)))(points), value(truth, x)
-
-    return jax.lax.map(one, (truths, observations))
-
-
-def sets(model, key, trials):
-    """`trials` truths from the prior, and images of the most lenses of a set for each."""
-    truth_key, key = jax.random.split(key)
-    truths = POPULATION.sample(truth_key, (trials,))
-    n = max(SETS)
-    every = jax.tree.map(lambda a: jnp.repeat(a, n), truths)
-    return truths, every, _draw(model, jax.random.split(key, trials * n), every)
-
-
-@eqx.filter_jit
-def _draw(model, keys, params):
-    def one(pair):
-        return model.simulator.simulate(*pair)
-
-    return jax.lax.map(one, (keys, params), batch_size=16)
-
-
-def combined(label, estimator, truths, every, observed):
-    """Print widths, bias and coverage of the products over the lenses of sets."""
-    points = box_grid()
-    on_grid, own = log_ratios(estimator, points, every, observed)
-    trials = len(truths["log10_m_hm"])
-    on_grid = np.asarray(on_grid).reshape(trials, -1, CELLS * CELLS)
-    own = np.asarray(own).reshape(trials, -1)
-    for n in SETS:
-        log_p, log_own = on_grid[:, :n].sum(1), own[:, :n].sum(1)
-        p = np.exp(log_p - log_p.max(1, keepdims=True))
-        p /= p.sum(1, keepdims=True)
-        level = np.sum(np.where(log_p > log_own[:, None], p, 0.0), axis=1)
-        ranks = {"highest density": level}
-        print(f"{label}, sets of {n}, {trials} trials")
-        for axis, (name, (low, high)) in enumerate(BOX.items()):
-            x, truth = np.asarray(points[name]).ravel(), np.asarray(truths[name])
-            mean = p @ x
-            sd = np.sqrt(np.maximum(p @ x**2 - mean**2, 1e-12))
-            marginal = p.reshape(trials, CELLS, CELLS).sum(2 - axis)
-            cdf = np.concatenate([np.zeros((trials, 1)), np.cumsum(marginal, 1)], 1)
-            edges = np.linspace(low, high, CELLS + 1)
-            ranks[name] = [np.interp(t, edges, c) for t, c in zip(truth, cdf, strict=True)]
-            gap, z = mean - truth, (mean - truth) / sd
-            print(
-                f"  {name:16} sd {sd.mean():.3f} = {sd.mean() * np.sqrt(12) / (high - low):.2f} of "
-                f"the prior's; bias {gap.mean():+.3f} +- {gap.std() / np.sqrt(trials):.3f}; rms "
-                f"{np.sqrt(np.mean(gap**2)):.3f} [{np.sqrt(np.mean(sd**2)):.3f}]; "
-                f"mean z {z.mean():+.2f} +- {z.std() / np.sqrt(trials):.2f}"
-            )
-        shares = (f"{q:.2f}: {np.mean(level < q):.2f} {share(q, trials)}" for q in LEVELS)
-        print("  coverage " + ", ".join(shares))
-        ranks = {k: np.minimum((100 * np.asarray(r)).astype(int), 99) for k, r in ranks.items()}
-        print(f"  {sbc_test(ranks, 99)}", flush=True)
-
-
-def population(options):
-    """NPE (and NRE) of the population from one image, and products over sets of lenses."""
-    out, n = options.out / "population", options.population_simulations
-    model = population_model(options.noise)
-    train_key, npe_key, nre_key, key = jax.random.split(jax.random.key(2), 4)
-    pairs = simulations(out / f"train-{n}-{options.noise:g}", train_key, model, n)
-    embedding = partial(ConvEmbedding, 1, (48, 48), 16, channels=(8, 16, 32, 64))
-    settings = {"embedding": embedding, "max_epochs": options.epochs, "learning_rate": 3e-3}
-    truths, every, observed = sets(model, key, options.trials)
-    name = f"{n}-{options.noise:g}"
-    if options.members:
-        name, settings["members"] = f"{name}-{options.members}", options.members
-    for label in options.methods.split(","):
-        method, method_key = {"npe": (npe, npe_key), "nre": (nre, nre_key)}[label]
-        estimator = trained(method, out / f"{label}-{name}", method_key, pairs, **settings)
-        combined(label.upper(), estimator, truths, every, observed)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("lensing_sbi"))
-    parser.add_argument("--simulations", type=int, default=15_000)
+    parser.add_argument("--simulations", type=int, default=12_000)
     parser.add_argument("--tests", type=int, default=500, help="new images for the ranks")
     parser.add_argument("--mocks", type=int, default=30, help="images for NUTS")
-    parser.add_argument("--population-simulations", type=int, default=20_000)
-    parser.add_argument("--noise", type=float, default=0.01, help="of a pixel, of the population")
-    parser.add_argument("--methods", default="npe", help="of the population: npe, nre or both")
-    parser.add_argument("--members", type=int, default=None, help="of NPE's ensemble")
-    parser.add_argument("--trials", type=int, default=150, help="sets of lenses")
-    parser.add_argument("--epochs", type=int, default=30, help="at most, of a training")
-    parser.add_argument("--stages", default=",".join(STAGES), help="some of these")
-    options = parser.parse_args()
-    for name in options.stages.split(","):
-        {"images": images, "population": population}[name](options)
+    parser.add_argument("--epochs", type=int, default=25, help="at most, of the training")
+    images(parser.parse_args())
 
 
 if __name__ == "__main__":
