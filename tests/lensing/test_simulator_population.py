@@ -25,7 +25,6 @@ NUISANCE = Prior(
     x=Parameter(dist.Uniform(-0.2, 0.2), "arcsec"),
 )
 PARAMS = {"sigma_sub": jnp.asarray(0.05), "log10_m_hm": jnp.asarray(8.5)}
-WARMER = {"sigma_sub": jnp.asarray(0.0), "log10_m_hm": jnp.asarray(1.0)}
 RADIUS, SIZE = 1.5, 48
 
 
@@ -50,14 +49,14 @@ def _simulator(smooth=None, z_lens=0.5, z_source=2.0, radius=RADIUS, size=SIZE):
 TRACES = []
 
 
-def _simulate(simulator, key, params, along):
+def _simulate(simulator, key, params):
     TRACES.append(1)
-    return jax.jvp(lambda p: simulator.simulate(key, p), (params,), (along,))
+    return simulator.simulate(key, params)
 
 
 @pytest.fixture(scope="module")
 def simulate():
-    """(simulator, key, params, direction) -> an image and its derivative."""
+    """(simulator, key, params) -> an image."""
     return jax.jit(_simulate, compiler_options=QUICK)
 
 
@@ -83,31 +82,29 @@ def test_an_image_is_its_smooth_lens_its_subhaloes_and_noise(simulate, draw, sig
     image = simulator.smooth.simulator
     render_quick = jax.jit(lambda *scene: render(*scene, None, image.grid), compiler_options=QUICK)
     expected = image.noise.sample(noise, render_quick(lens, source))
-    got, _ = simulate(simulator, jax.random.key(3), params, WARMER)
+    got = simulate(simulator, jax.random.key(3), params)
     np.testing.assert_allclose(got, expected, rtol=1e-5 if got.dtype == jnp.float32 else 1e-10)
 
 
 def test_images_move_with_the_half_mode_mass(simulate):
-    """Central differences of the draws of one key."""
+    """The draws of one key, by a step that rounding leaves to be seen; float32 has none."""
     if jnp.result_type(float) == jnp.float32:
         pytest.skip("differences need float64")
-    simulator, key, step = _simulator(), jax.random.key(4), 1e-5
-    image, derivative = simulate(simulator, key, PARAMS, WARMER)
-    ends = [
-        simulate(simulator, key, {**PARAMS, "log10_m_hm": 8.5 + jnp.asarray(s)}, WARMER)[0]
-        for s in (-step, step)
-    ]
-    assert float(jnp.abs(derivative).max()) > 1e-5 * float(jnp.abs(image).max())
-    np.testing.assert_allclose(derivative, (ends[1] - ends[0]) / (2 * step), rtol=1e-4, atol=1e-7)
+    simulator, key = _simulator(), jax.random.key(4)
+    first, second, third = (
+        simulate(simulator, key, {**PARAMS, "log10_m_hm": 8.5 + jnp.asarray(step)})
+        for step in (0.0, 1e-5, 2e-5)
+    )
+    assert float(jnp.abs(second - first).max()) > 1e-10
+    np.testing.assert_allclose(third - second, second - first, rtol=1e-2, atol=1e-9)
 
 
 def test_new_numbers_do_not_compile_anew(simulate):
-    simulate(_simulator(), jax.random.key(0), PARAMS, WARMER)
+    simulate(_simulator(), jax.random.key(0), PARAMS)
     TRACES.clear()
     simulator = _simulator(z_lens=0.4, z_source=1.5, radius=1.2)
-    image, derivative = simulate(simulator, jax.random.key(1), {**PARAMS, **WARMER}, PARAMS)
-    assert not TRACES
-    assert np.all(np.isfinite(image)) and np.all(np.isfinite(derivative))
+    image = simulate(simulator, jax.random.key(1), {**PARAMS, "sigma_sub": jnp.asarray(0.0)})
+    assert not TRACES and np.all(np.isfinite(image))
 
 
 def test_each_draw_has_subhaloes_of_its_own(draw):
