@@ -24,14 +24,14 @@ STRONG = 5.0
 @dataclasses.dataclass
 class FoundLens:
     """`bands`, cut and masked as they are fitted; the `model`; its `target`; `best`, the maximum,
-    and `start`, the Gaussian there (None if it was rebuilt); the `arcs` it started from, on the
+    (None if it was rebuilt), and `start`, the Gaussian there; the `arcs` it started from, on the
     pixels of the bands; `center` of the lens galaxy [arcsec]; `n_sources`."""
 
     bands: tuple[LensImage, ...]
     model: Model
     target: Target
     best: MapResult | None
-    start: Laplace | None
+    start: Laplace
     arcs: Arcs
     center: tuple[float, float]
     n_sources: int
@@ -63,8 +63,8 @@ class FoundLens:
         return {"arcs": arcs, "center": list(self.center), "n_sources": self.n_sources}
 
 
-def rebuild(bands, described) -> FoundLens:
-    """The lens that `described()` came from, without a search."""
+def rebuild(bands, described, start) -> FoundLens:
+    """The lens that `described()` and `start` came from, without a search."""
     center = tuple(described["center"])
     kept = described["arcs"]
     bands = [_region(band, kept["extent"], center) for band in bands]
@@ -74,7 +74,7 @@ def rebuild(bands, described) -> FoundLens:
     arcs = Arcs(**kept | masks | {"source": tuple(kept["source"])})
     bands = tuple(_without(band, arcs.others) for band in bands)
     model, target = _conditioned(bands, described["n_sources"], center)
-    return FoundLens(bands, model, target, None, None, arcs, center, described["n_sources"])
+    return FoundLens(bands, model, target, None, start, arcs, center, described["n_sources"])
 
 
 def add_bands(key, found, bands) -> FoundLens:

@@ -15,14 +15,14 @@ def run(args) -> int:
     key = jax.random.key(args.seed)
     bands = _read(args)
     args.out.mkdir(parents=True, exist_ok=True)
-    found, start = _found(args, jax.random.fold_in(key, 0), bands, clock)
+    found = _found(args, jax.random.fold_in(key, 0), bands, clock)
     posterior = nuts(
         jax.random.fold_in(key, 1),
         found.target,
         n_chains=args.chains,
         n_warmup=args.warmup,
         n_draws=args.draws,
-        initial=start,
+        initial=found.start,
         target_accept=0.9,
         checkpoint=args.out / "state" / "nuts",
         resume=not args.fresh,
@@ -81,7 +81,7 @@ def _extensions(text):
 
 
 def _found(args, key, bands, clock):
-    """The lens and the Laplace approximation at its maximum; from an earlier run where one is."""
+    """The lens, from an earlier run where one is."""
     import numpy as np
 
     from .find_lens import add_bands, find_lens, rebuild
@@ -98,7 +98,7 @@ def _found(args, key, bands, clock):
     if earlier:
         start, metadata = earlier
         clock.say("maximum: taken from the earlier run")
-        return rebuild(bands, metadata["found"]), start
+        return rebuild(bands, metadata["found"], start)
 
     found = find_lens(key, bands[0], max_sources=args.sources, n_starts=args.starts, say=clock.say)
     if len(bands) > 1:
@@ -107,7 +107,7 @@ def _found(args, key, bands, clock):
     if not found.best.converged:
         clock.say("the search for the maximum did NOT converge")
     keep(folder, settings, found.start, {"found": found.described()})
-    return found, found.start
+    return found
 
 
 def _derived(posterior):
