@@ -30,8 +30,8 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from benchmarks.lensing_sbi import LEVELS, image_model, lens_prior, share, simulations
-from benchmarks.stream_sbi import trained
+from benchmarks.lensing_sbi import LEVELS, TOGETHER, image_model, lens_prior, share
+from benchmarks.stream_sbi import simulations, trained
 from jaxastro.core import Model, Parameter, Prior
 from jaxastro.diagnose import sbc_test
 from jaxastro.nn import MLPEmbedding
@@ -105,7 +105,7 @@ def _draw(model, keys, params):
     def one(pair):
         return model.simulator.simulate(*pair)
 
-    return jax.lax.map(one, (keys, params), batch_size=16)
+    return jax.lax.map(one, (keys, params), batch_size=TOGETHER)
 
 
 def combined(label, ratios, truths):
@@ -148,7 +148,7 @@ def population(options):
     out, n = options.out, options.simulations
     name, model = f"{n}-{options.noise:g}-{options.width:g}", population_model(options)
     train_key, npe_key, nre_key, key = jax.random.split(jax.random.key(2), 4)
-    pairs = simulations(out / f"train-{name}", train_key, model, n)
+    pairs = simulations(out / f"train-{name}", train_key, model, n, TOGETHER)
     compress = principal_components(pairs.observations)
     pairs = Simulations(pairs.prior, pairs.params, compress(pairs.observations))
     embedding = partial(MLPEmbedding, pairs.observations.shape[1], 16, hidden=128)

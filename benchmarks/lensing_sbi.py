@@ -16,25 +16,23 @@ Everything is kept in `--out`, and the same command goes on where it was stopped
 
 import argparse
 import os
-import time
 from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("EQX_ON_ERROR", "nan")
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from benchmarks.stream_sbi import compared, kept, trained
-from jaxastro.core import Model, Parameter, Prior, checkpoint
+from benchmarks.stream_sbi import compared, kept, simulations, trained
+from jaxastro.core import Model, Parameter, Prior
 from jaxastro.diagnose import calibration, sbc_ranks, sbc_test
 from jaxastro.infer import find_map, laplace, nuts
 from jaxastro.nn import ConvEmbedding
-from jaxastro.sbi import Simulations, npe, reweight, simulate
+from jaxastro.sbi import npe, reweight
 from simulators.lensing.grid import Grid
 from simulators.lensing.light import Sersic
 from simulators.lensing.mass import EPL, Shear
@@ -42,6 +40,8 @@ from simulators.lensing.noise import GaussianNoise
 from simulators.lensing.psf import PSF
 from simulators.lensing.simulator import LensedImage
 
+#: Images made at once: on a CPU a few are fastest.
+TOGETHER = 16
 LEVELS = (0.5, 0.68, 0.9)
 NOISE = 0.08
 
@@ -88,21 +88,6 @@ def image_model(prior, side, scale, noise, supersampling, dtype):
     return Model(prior, LensedImage(scene, grid, GaussianNoise(jnp.asarray(noise, dtype)), psf))
 
 
-def simulations(folder, key, model, n, batch_size=16):
-    """n pairs; those found in `folder` are not made again."""
-    like = eqx.filter_eval_shape(
-        lambda m, k: jax.vmap(m.sample)(k), model, jax.random.split(key, n)
-    )
-    if not checkpoint.exists(folder):
-        began = time.process_time()
-        pairs = simulate(key, model, n, batch_size=batch_size)
-        spent = (time.process_time() - began) / n
-        print(f"{folder.name}: {n} images, {1e3 * spent:.2f} ms of CPU each", flush=True)
-        checkpoint.save(folder, (pairs.params, pairs.observations))
-    like = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), like)
-    return Simulations(model.prior, *checkpoint.load(folder, like)[0])
-
-
 def share(p, n):
     return f"[{p:.2f} +- {np.sqrt(p * (1 - p) / n):.2f}]"
 
@@ -124,13 +109,14 @@ def images(options):
     out = options.out
     model = image_model(LENS, 40, 0.1, NOISE, 2, jnp.float64)
     train_key, test_key, npe_key, key = jax.random.split(jax.random.key(1), 4)
-    pairs = simulations(out / f"train-{options.simulations}", train_key, model, options.simulations)
-    new = simulations(out / "test", test_key, model, options.tests)
+    n = options.simulations
+    pairs = simulations(out / f"train-{n}", train_key, model, n, TOGETHER)
+    new = simulations(out / "test", test_key, model, options.tests, TOGETHER)
     peak = np.median(new.observations.max(axis=(1, 2))) / NOISE
     print(f"brightest pixel over the noise: {peak:.0f} in the median")
     embedding = partial(ConvEmbedding, 1, (40, 40), 32, channels=(8, 16, 32, 64))
     settings = {"embedding": embedding, "max_epochs": options.epochs, "learning_rate": 3e-3}
-    estimator = trained(npe, out / f"npe-{options.simulations}", npe_key, pairs, **settings)
+    estimator = trained(npe, out / f"npe-{n}", npe_key, pairs, **settings)
     print(f"NPE, {len(new)} new images: {calibration(key, estimator, new)}", flush=True)
 
     exact = []

@@ -67,7 +67,7 @@ def boxed(model):
     return Model(model.prior.truncate(bounds), model.simulator)
 
 
-def simulations(folder, key, model, n):
+def simulations(folder, key, model, n, batch_size=BLOCK):
     """n pairs, a block a checkpoint: blocks found in `folder` are not made again."""
     blocks, seconds, made = [], 0.0, 0
     names = model.prior.names
@@ -77,7 +77,7 @@ def simulations(folder, key, model, n):
         place = folder / f"{i:04d}"
         if not checkpoint.exists(place):
             began = time.perf_counter()
-            pairs = simulate(jax.random.fold_in(key, i), model, BLOCK)
+            pairs = simulate(jax.random.fold_in(key, i), model, BLOCK, batch_size=batch_size)
             if i:  # the first one compiles
                 seconds, made = seconds + time.perf_counter() - began, made + BLOCK
             if pairs.n_failed:
@@ -85,7 +85,7 @@ def simulations(folder, key, model, n):
             checkpoint.save(place, (pairs.params, pairs.observations), {"failed": pairs.n_failed})
         blocks.append(checkpoint.load(place, like)[0])
     if made:
-        print(f"{made / seconds:.0f} simulations a second in batches of {BLOCK}", flush=True)
+        print(f"{made / seconds:.0f} simulations a second in batches of {batch_size}", flush=True)
     params, observations = jax.tree.map(lambda *a: np.concatenate(a)[:n], *blocks)
     return Simulations(model.prior, {name: params[name] for name in names}, observations)
 
