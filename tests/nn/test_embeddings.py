@@ -140,6 +140,22 @@ def test_residual_network_starts_linear():
     np.testing.assert_allclose(run(a + b) + run(zero), run(a) + run(b), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 9), (2, 5, 8), (1, 4, 5, 3)])
+def test_convolutions_are_those_of_equinox(shape):
+    """The matrix products are the layers' own strided convolutions, for odd and even sides."""
+    network = ConvEmbedding(shape[0], shape[1:], OUT, channels=(3, 2), kernel_size=5, key=KEY)
+    x = jax.random.normal(jax.random.key(1), shape, jnp.float32)
+
+    @jax.jit
+    def expected(x):
+        for layer in network.layers:
+            x = jax.nn.silu(layer(x))
+        return network.network(jnp.ravel(jnp.moveaxis(x, 0, -1)))
+
+    found = eqx.filter_jit(network)(x)
+    np.testing.assert_allclose(found, expected(x), rtol=2e-5, atol=2e-6)
+
+
 def test_convolutions_keep_the_signal():
     """Six layers by default: a scatter near that of the input, not a thousandth of it."""
     network = eqx.filter_eval_shape(lambda: ConvEmbedding(1, (256,), OUT, key=KEY))
