@@ -199,12 +199,12 @@ def run_nuts(target, found, options):
     return Sampled(posterior, marks["end"] - began, marks["end"] - marks["warm"], note)
 
 
-def run_emcee(target, gala, found, seconds):
-    """Draws by an ensemble around gala's stream; and the ESS after emcee's own estimate."""
+def run_emcee(target, density, found, seconds, walkers=WALKERS):
+    """Draws by an ensemble of the peer's `density`; and the ESS after emcee's own estimate."""
     import emcee
 
-    start = np.asarray(found.sample(jax.random.key(4), WALKERS))
-    sampler = emcee.EnsembleSampler(WALKERS, target.dim, gala)
+    start = np.asarray(found.sample(jax.random.key(4), walkers))
+    sampler = emcee.EnsembleSampler(walkers, target.dim, density)
     sampler.random_state = np.random.RandomState(1).get_state()
     began, cpu = time.perf_counter(), time.process_time()
     state = start
@@ -215,7 +215,7 @@ def run_emcee(target, gala, found, seconds):
     tau = float(np.max(emcee.autocorr.integrated_time(chain, tol=0)))
     own = chain.size / target.dim / tau
     note = (
-        f"{WALKERS} walkers, {sampler.iteration} steps, autocorrelation time {tau:.0f} steps after "
+        f"{walkers} walkers, {sampler.iteration} steps, autocorrelation time {tau:.0f} steps after "
         f"emcee, ESS {own:.0f}"
     )
     if not len(chain) >= ENOUGH * tau:  # so that NaN, of very few steps, counts as too short
@@ -232,15 +232,30 @@ def run_emcee(target, gala, found, seconds):
     return Sampled(posterior, cpu, share * cpu, note), own
 
 
-def show(name, sampled):
-    """Print a sampler's lines; returns its smallest bulk ESS."""
+def show(name, sampled, names=SHOWN):
+    """Print a sampler's lines, with the parameters `names`; returns its smallest bulk ESS."""
     ess = min(row["ess_bulk"] for row in sampled.posterior.summary().rows.values())
     rates = f"{ess / sampled.everything:11.3f} {ess / sampled.sampling:11.3f}"
     print(f"{name:22} {ess:6.0f} {sampled.everything:7.1f} {sampled.sampling:8.1f} {rates}")
     draws = sampled.posterior.flat()
-    shown = ", ".join(f"{n} {np.mean(draws[n]):.3f} +- {np.std(draws[n]):.3f}" for n in SHOWN)
+    shown = ", ".join(f"{n} {np.mean(draws[n]):.3f} +- {np.std(draws[n]):.3f}" for n in names)
     print(f"  {sampled.note}\n  {shown}", flush=True)
     return ess
+
+
+def compete(target, density, found, options, peer, names=SHOWN, walkers=WALKERS):
+    """Sample by NUTS, and by emcee from the peer's `density`; print the effective samples."""
+    head = f"{'CPU seconds':22} {'ESS':>6} {'all/s':>7} {'draws/s':>8}"
+    print(f"\n{head} {'ESS/s, all':>11} {'draws only':>11}", flush=True)
+    ours = run_nuts(target, found, options)
+    ess = show("NUTS", ours, names)
+    theirs, own = run_emcee(target, density, found, options.seconds, walkers)
+    by_arviz = show(peer, theirs, names)
+    print("effective samples a CPU second, NUTS over emcee:")
+    for name, other in (("ArviZ for both", by_arviz), ("emcee's own estimate for it", own)):
+        every = ess / ours.everything * theirs.everything / other
+        draws = ess / ours.sampling * theirs.sampling / other
+        print(f"  {name}: {every:.1f} with warm-up and burn-in, {draws:.1f} without")
 
 
 def main():
@@ -265,17 +280,7 @@ def main():
     row("value, gala's stream", lambda: gala(found.u), base)
     agreement(model, target, gala, found)
 
-    head = f"{'CPU seconds':22} {'ESS':>6} {'all/s':>7} {'draws/s':>8}"
-    print(f"\n{head} {'ESS/s, all':>11} {'draws only':>11}", flush=True)
-    ours = run_nuts(target, found, options)
-    ess = show("NUTS", ours)
-    theirs, own = run_emcee(target, gala, found, options.seconds)
-    by_arviz = show("emcee, gala's stream", theirs)
-    print("effective samples a CPU second, NUTS over emcee:")
-    for name, other in (("ArviZ for both", by_arviz), ("emcee's own estimate for it", own)):
-        every = ess / ours.everything * theirs.everything / other
-        draws = ess / ours.sampling * theirs.sampling / other
-        print(f"  {name}: {every:.1f} with warm-up and burn-in, {draws:.1f} without")
+    compete(target, gala, found, options, "emcee, gala's stream")
     print(timing.load())
 
 

@@ -297,16 +297,18 @@ def _with_another_source(key, found):
     lensed = mask_of(found.data) & outside
     beta = [np.asarray(b) for b in beta]
     places = source_peaks(residual, lensed, beta, np.abs(magnification))
-    places.append(tuple(float(getattr(scene.sources(params)[0], f"center_{a}")) for a in "xy"))
+    middle = tuple(float(getattr(scene.sources(params)[0], f"center_{a}")) for a in "xy")
+    # about the source itself either a core or a halo may be missing
+    starts_at = [(place, 0.5) for place in (*places, middle)] + [(middle, 2.5)]
     n, name = found.n_sources + 1, SOURCES[found.n_sources]
     model, target = _conditioned(found.bands, n, found.center)
     starts = []
-    for place in places:
+    for place, size in starts_at:
         x, y = (
             (at - params[f"center_{a}"]) / (params["gamma"] - 1.0)
             for a, at in zip("xy", place, strict=True)
         )
-        new = {"R": 0.5 * params["source_R"], "x": x, "y": y}
+        new = {"R": size * params["source_R"], "x": x, "y": y}
         starts.append(params | {f"{name}_{what}": jnp.asarray(v) for what, v in new.items()})
     starts = np.stack([np.asarray(model.prior.to_unconstrained(start)) for start in starts])
     best = find_map(

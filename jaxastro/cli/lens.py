@@ -115,11 +115,13 @@ def _derived(posterior):
     per cent of each."""
     import numpy as np
 
-    from simulators.lensing.galaxy_lens import R_SLOPE, half_light, mass_ellipticity
+    from simulators.lensing.galaxy_lens import R_SLOPE, half_light, mass_ellipticity, sersic_index
 
     draws = posterior.flat()
     found = {
-        f"R_e of the {name} [arcsec]": half_light(draws[f"{name}_n"], draws[f"{name}_slope"], at)
+        f"R_e of the {name} [arcsec]": half_light(
+            sersic_index(draws, name), draws[f"{name}_slope"], at
+        )
         for name, at in R_SLOPE.items()
     }
     found["R_e of the source [arcsec]"] = (draws["gamma"] - 1.0) * draws["source_R"]

@@ -44,7 +44,8 @@ def find_map(
     `n_starts`; `initial` of shape (n, D) replaces or joins them (they come first). Stage two runs
     BFGS with backtracking from each; every 30 evaluations the worse half is set aside until
     `n_keep` remain. A start converges where the expected gain of log density of a Newton step is
-    below `tolerance`. Points where the density is -inf are stepped back from.
+    below `tolerance`, and again after a search from there with a new estimate of the curvature.
+    Points where the density is -inf are stepped back from.
 
     The density includes the log-determinant: the result is the mode in unconstrained space,
     where the samplers work, and in general not the mode in the parameters.
@@ -93,7 +94,7 @@ def find_map(
         params=params,
         log_density=-found.value,
         converged=found.converged,
-        scale=np.sqrt(np.diag(found.inverse_hessian)),
+        scale=np.sqrt(found.variances()),
         starts={
             "u": np.stack([s.u for s in searches]).astype(starts.dtype),
             "log_density": np.array([-s.value for s in searches]),
@@ -111,8 +112,13 @@ class _Search:
         self.value, self.slope = np.inf, np.zeros_like(u)
         self.inverse_hessian = np.eye(len(u))
         self.fresh = True
+        self.confirming, self.settled = np.inf, None
         self.converged = self.finished = False
         self.n_evaluations = 0
+
+    def variances(self):
+        """Of the posterior, as the search that took longest has them."""
+        return np.diag(self.inverse_hessian if self.settled is None else self.settled)
 
     def run(self, density, budget, tolerance):
         stop = self.n_evaluations + budget
@@ -129,7 +135,7 @@ class _Search:
             self.finished = True
             return
         if 0.5 * decrease < tolerance and not self.fresh:
-            self.converged = self.finished = True
+            self._confirm()
             return
         # Unconstrained space has the prior's scale: a step beyond 2 leaves what the data know.
         direction *= min(1.0, (0.1 if self.fresh else 2.0) / max(np.linalg.norm(direction), 1e-300))
@@ -146,6 +152,15 @@ class _Search:
         # No decrease along this direction: the curvature estimate or rounding is to blame.
         self.finished = self.fresh
         self.converged = self.finished and 0.5 * decrease < tolerance
+        self.inverse_hessian, self.fresh = np.eye(len(self.u)), True
+
+    def _confirm(self):
+        # A wrong estimate of the curvature promises no decrease where there is one: of a lens model
+        # a second search from such points went up by 0.01 to 20. The end is where it gains nothing.
+        if self.confirming - self.value < 0.01:
+            self.converged = self.finished = True
+            return
+        self.confirming, self.settled = self.value, self.inverse_hessian
         self.inverse_hessian, self.fresh = np.eye(len(self.u)), True
 
     def _accept(self, step, value, slope):
