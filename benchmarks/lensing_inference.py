@@ -30,6 +30,7 @@ from simulators.lensing.observe import read_image
 
 #: Largest difference of the two log densities across the posterior for the run to go on.
 SAME = 0.01
+EPL = ("theta_E", "gamma", "e1", "e2", "center_x", "center_y")
 SHOWN = ("theta_E", "gamma", "source_R")
 
 
@@ -87,12 +88,17 @@ def lenstronomy_density(found):
         lens, sources, lights, prior = before(point)
         if not np.isfinite(prior):
             return -np.inf
-        epl, shear = (_plain(part) for part in lens.parts)
+        epl, shear = lens.parts
+        shear = {"gamma1": float(shear.gamma1), "gamma2": float(shear.gamma2)}
         profiles, scales = zip(*(_sersic(p) for p in (*sources, *lights[:2])), strict=True)
         rows = fit.linear_response_matrix(
-            [epl, shear],
+            [
+                {name: float(getattr(epl, name)) for name in EPL},
+                shear | {"ra_0": 0.0, "dec_0": 0.0},
+            ],
             list(profiles[: len(sources)]),
             [*profiles[len(sources) :], {"amp": 1.0}],
+            [],
         )
         design = np.zeros((len(rows), *mask.shape))
         design[:, mask] = rows
@@ -100,11 +106,6 @@ def lenstronomy_density(found):
         return found if np.isfinite(found) else -np.inf
 
     return density
-
-
-def _plain(part):
-    """The numbers of a profile by their names, which are lenstronomy's."""
-    return {name: float(value) for name, value in vars(part).items() if np.ndim(value) == 0}
 
 
 def _sersic(profile):

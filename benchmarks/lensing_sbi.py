@@ -114,7 +114,7 @@ def images(options):
     new = simulations(out / "test", test_key, model, options.tests, TOGETHER)
     peak = np.median(new.observations.max(axis=(1, 2))) / NOISE
     print(f"brightest pixel over the noise: {peak:.0f} in the median")
-    embedding = partial(ConvEmbedding, 1, (40, 40), 32, channels=(8, 16, 32, 64))
+    embedding = partial(ConvEmbedding, 1, (40, 40), 64, channels=(16, 32, 64), hidden=256)
     settings = {"embedding": embedding, "max_epochs": options.epochs, "learning_rate": 3e-3}
     estimator = trained(npe, out / f"npe-{n}", npe_key, pairs, **settings)
     print(f"NPE, {len(new)} new images: {calibration(key, estimator, new)}", flush=True)
@@ -170,10 +170,10 @@ def nuts_coverage(exact, new, estimator):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("lensing_sbi"))
-    parser.add_argument("--simulations", type=int, default=12_000)
+    parser.add_argument("--simulations", type=int, default=120_000)
     parser.add_argument("--tests", type=int, default=500, help="new images for the ranks")
-    parser.add_argument("--mocks", type=int, default=30, help="images for NUTS")
-    parser.add_argument("--epochs", type=int, default=25, help="at most, of the training")
+    parser.add_argument("--mocks", type=int, default=50, help="images for NUTS")
+    parser.add_argument("--epochs", type=int, default=30, help="at most, of the training")
     images(parser.parse_args())
 
 

@@ -37,6 +37,7 @@ NOT_PHYSICS = (
     "tables",
     "gd1",
     "milky_way_model",
+    "dark_cloud",
     "galaxy_lens",
     "figures",
     "latents",

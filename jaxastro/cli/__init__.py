@@ -39,6 +39,7 @@ def _parser():
     jobs = parser.add_subparsers(dest="command", required=True)
     _add_gd1(jobs)
     _add_lens(jobs)
+    _add_cloud(jobs)
     return parser
 
 
@@ -106,6 +107,42 @@ def _add_lens(jobs):
 
 def _lens(args):
     from .lens import run
+
+    return run(args)
+
+
+def _add_cloud(jobs):
+    cloud = jobs.add_parser(
+        "cloud",
+        help="the chemistry of a dark cloud; with observed abundances, its conditions",
+        description="Reads a reaction network and runs a cloud for 10^7 yr; writes abundances, the "
+        "reactions that make and destroy a species and those that matter for it. With --observed, "
+        "ionisation rate, density and age by NUTS through the network and by NPE, compared.",
+    )
+    cloud.set_defaults(job=_cloud)
+    cloud.add_argument("network", help="a network's file, or 'compact', which is shipped")
+    cloud.add_argument("--elements", help="cut the network to these, as H,He,C,O")
+    cloud.add_argument("--species", help="cut the network to these, as H,H2,CO,e-")
+    cloud.add_argument("--observed", type=Path, help="a table of abundances (ECSV, CSV, FITS)")
+    cloud.add_argument("--per", choices=("H", "H2"), default="H", help="what they are relative to")
+    cloud.add_argument("--follow", help="species to follow, as CO,HCO+")
+    cloud.add_argument("--n-H", dest="n_H", type=float, default=2e4, help="[1 / cm^3]")
+    cloud.add_argument("--temperature", type=float, default=10.0, help="[K]")
+    cloud.add_argument("--zeta", type=float, default=1.3e-17, help="of H2, by cosmic rays [1 / s]")
+    cloud.add_argument("--G0", type=float, default=1.0, help="starlight, in Draine's field")
+    cloud.add_argument("--A-V", dest="A_V", type=float, default=10.0, help="[mag]")
+    cloud.add_argument("--age", type=float, default=1e6, help="at which species are followed [yr]")
+    cloud.add_argument("--out", type=Path, default=Path("cloud"), help="folder for the results")
+    cloud.add_argument("--chains", type=_positive, default=4)
+    cloud.add_argument("--warmup", type=_positive, default=100, help="steps a chain")
+    cloud.add_argument("--draws", type=_positive, default=250, help="draws a chain")
+    cloud.add_argument("--simulations", type=_positive, default=4000, help="for NPE")
+    cloud.add_argument("--seed", type=int, default=0)
+    cloud.add_argument("--fresh", action="store_true", help="discard an unfinished run")
+
+
+def _cloud(args):
+    from .cloud import run
 
     return run(args)
 
