@@ -49,10 +49,13 @@ def bicubic(table: np.ndarray, x: Float[Array, "*B"], y: Float[Array, "*B"]) -> 
     """
     (i, p), (j, q) = (_weights(at, size - 2) for at, size in zip((x, y), table.shape, strict=False))
     table, four = jnp.asarray(table, x.dtype), np.arange(4, dtype=np.int32)
-    around = table[i[..., None, None] + four[:, None], j[..., None, None] + four]
+    i, j = (k[..., None, None] for k in (i, j))
+    # Explicit axes throughout: strict rank promotion.
+    rows = i + four.reshape((1,) * x.ndim + (4, 1))
+    columns = j + four.reshape((1,) * x.ndim + (1, 4))
     weight = p[..., :, None] * q[..., None, :]
     weight = weight.reshape(weight.shape + (1,) * (table.ndim - 2))
-    return jnp.sum(around * weight, axis=(x.ndim, x.ndim + 1))
+    return jnp.sum(table[rows, columns] * weight, axis=(x.ndim, x.ndim + 1))
 
 
 def _weights(x, size):

@@ -1,0 +1,91 @@
+"""The integration as one function that is differentiable in both modes."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from simulators.chemistry.blocks import in_blocks, merged_by_vmap
+from simulators.chemistry.linear import linear_map
+from simulators.chemistry.march import SUCCESS, march
+from simulators.chemistry.replay import Bound, Replay
+from simulators.chemistry.sparse import planned
+
+
+def integrate(system, control, block, y0, t0, times, args):
+    """Outputs (T, S, B), status, accepted steps and attempts (B,) of `march`.
+
+    Differentiable in y0, times and args: the tangents of the outputs are a linear map with a
+    transpose of its own. In blocks of cells (or under vmap) reverse mode runs a block again, so
+    that the memory is that of one block; otherwise the states of all steps are kept in a log.
+    """
+    lu = planned(system.pattern)
+    arrays, rest = eqx.partition(system, eqx.is_inexact_array)
+    theta, static = eqx.partition(args, eqx.is_inexact_array)
+    bound = Bound(eqx.combine(_constant(arrays), rest), static)
+    keeps_log = not system.by_cell or 1 < y0.shape[-1] <= block
+
+    def run(y0, t0, times, theta, logged):
+        state = march(bound, lu, y0, t0, times, theta, control, logged=logged)
+        attempts = jnp.broadcast_to(state.attempts, state.accepted.shape)
+        out = state.ys, state.status, state.accepted, attempts
+        return out, logged and Replay(lu, bound, times, control.every, state.log, state.attempts)
+
+    def primal(y0, t0, times, theta):
+        return run(y0, t0, times, theta, False)[0]
+
+    def push(y0, t0, times, theta, d_y0, d_theta):
+        return run(y0, t0, times, theta, True)[1].push(y0, theta, d_y0, d_theta)
+
+    def pull(y0, t0, times, theta, ys_bar):
+        return run(y0, t0, times, theta, True)[1].pull(theta, ys_bar)
+
+    if system.by_cell:
+        primal, push, pull = (merged_by_vmap(in_blocks(f, block)) for f in (primal, push, pull))
+
+    @jax.custom_jvp
+    def core(y0, t0, times, theta):
+        return primal(y0, t0, times, theta)
+
+    @core.defjvp
+    def _(primals, tangents):
+        y0, t0, times, theta = given = _once(primals)
+        d_y0, _, d_times, d_theta = tangents
+        if keeps_log:
+            out, steps = run(*given, True)
+            maps = lambda d: steps.push(y0, theta, *d), lambda bar: steps.pull(theta, bar)
+        else:
+            out = primal(*given)
+            maps = lambda d: push(*given, *d), lambda bar: pull(*given, bar)
+        ys, status = out[:2]
+        d_ys = linear_map(*maps, (d_y0, d_theta), jax.eval_shape(lambda: ys))
+        slopes = jax.lax.map(lambda at: bound.rhs(*at, theta), (times, ys))
+        moves = (status == SUCCESS)[None] & (times > t0[None])
+        d_ys = d_ys + jnp.where(moves, d_times, jnp.zeros_like(d_times))[:, None] * slopes
+        return out, (d_ys, *(jnp.zeros(x.shape, jax.dtypes.float0) for x in out[1:]))
+
+    return core(y0, _constant(t0), times, theta)
+
+
+@jax.custom_jvp
+def _once(x):
+    return x
+
+
+@_once.defjvp
+def _(primals, tangents):
+    raise NotImplementedError(
+        "second derivatives of the chemistry solver: take first derivatives in either mode, and "
+        "finite differences or J^T J (Gauss-Newton) of these for a Hessian."
+    )
+
+
+@jax.custom_jvp
+def _constant(x):
+    return x
+
+
+@_constant.defjvp
+def _(primals, tangents):
+    raise NotImplementedError(
+        "derivatives of the chemistry solver in t0 or an array inside the system: give `args`."
+    )
