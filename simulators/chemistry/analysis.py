@@ -35,8 +35,9 @@ def budget(
 
     >>> from simulators.chemistry import networks
     >>> gas = Conditions(n_H=1e3, temperature=20.0)
-    >>> y = jnp.full(29, 1e-6)
-    >>> share = budget(networks.compact("given"), _given(gas), y, "H3+")[0]
+    >>> network = networks.compact()
+    >>> y = jnp.full(29, 1e-9).at[network.species.index("H2")].set(0.5)
+    >>> share = budget(network, gas, y, "H3+")[0]
     >>> print(share.reaction)
     H2+ + H2 -> H3+ + H
     """

@@ -75,7 +75,7 @@ class DenseSystem(AbstractSystem):
         function: `(t, y, args) -> (S, B)` of t (B,) and y (S, B), elementwise in cells (static).
         depends_on_time: whether `function` depends on t (static).
 
-    >>> decay = DenseSystem(2, lambda t, y, rate: -rate * y)
+    >>> decay = DenseSystem(2, lambda t, y, rate: -rate[None] * y)
     >>> float(decay.jacobian(jnp.zeros(1), jnp.ones((2, 1)), jnp.full(1, 3.0))[0, 0])
     -3.0
     """
