@@ -9,6 +9,9 @@ import pytest
 from jaxastro.cli import main
 from jaxastro.core import SamplePosterior
 from simulators.lensing.galaxy_lens import MOCK, mock_lens
+from simulators.lensing.grid import Grid
+from simulators.lensing.image import render
+from simulators.lensing.light import Sersic
 from simulators.lensing.psf import PSF
 from tests.notebook import figures_of
 
@@ -86,10 +89,11 @@ def test_bad_input_is_one_line(files, tmp_path, capsys, options, said):
 def test_image_without_arcs_is_refused(tmp_path, capsys):
     # shapes and choices of the job above, whose compiled programs it finds
     noise = np.random.default_rng(0).standard_normal((47, 47))
-    x = np.arange(47) - 23.0
-    image = 100.0 * np.exp(-(x**2 + x[:, None] ** 2) / 20.0) + noise
+    psf, galaxy = PSF.gaussian(0.2, 0.1, 9), Sersic(1.0, 0.6, 1.0, e1=0.1)
+    light = np.asarray(render(None, None, galaxy, Grid((47, 47), 0.1), psf))
+    image = 100.0 * light / light.max() + noise
     paths = {}
-    kernel = np.asarray(PSF.gaussian(0.2, 0.1, 9).kernel)
+    kernel = np.asarray(psf.kernel)
     for name, values in (("image", image), ("noise", np.ones((47, 47))), ("psf", kernel)):
         paths[name] = str(tmp_path / f"{name}.fits")
         fits.PrimaryHDU(values).writeto(paths[name])
