@@ -14,6 +14,8 @@ from jaxtyping import Array, Float
 WIDTH = 8
 #: Pivots of a part of the factors, about.
 PART = 40
+#: Terms of a product that are written out.
+MOST = 40
 
 
 class Part(NamedTuple):
@@ -109,28 +111,29 @@ def _eliminate(a, count):
 
 def _times(a, x):
     """A x, (r, c, B) times (c, B)."""
-
-    def add(step, total):
-        k = step * WIDTH
-        part = jax.lax.dynamic_slice_in_dim(x, k, WIDTH)
-        columns = jax.lax.dynamic_slice_in_dim(a, k, WIDTH, 1)
-        return total + sum(columns[:, q] * part[q][None] for q in range(WIDTH))
-
-    return _sum(add, x, len(a))
+    return _sum(a, x, 1, jnp.zeros((len(a), x.shape[1]), x.dtype))
 
 
 def _transposed_times(a, x):
     """A^T x, (r, c, B) with (r, B)."""
+    return _sum(a, x, 0, jnp.zeros((a.shape[1], x.shape[1]), x.dtype))
+
+
+def _sum(a, x, axis, zero):
+    """Over an axis of a, as many terms at a time as one loop is good for."""
+    if len(x) == 0:
+        return zero
+    count = len(x) // WIDTH
+    size = WIDTH * max((d for d in range(1, MOST // WIDTH + 1) if count % d == 0), default=1)
 
     def add(step, total):
-        k = step * WIDTH
-        part = jax.lax.dynamic_slice_in_dim(x, k, WIDTH)
-        rows = jax.lax.dynamic_slice_in_dim(a, k, WIDTH)
-        return total + sum(rows[q] * part[q][None] for q in range(WIDTH))
+        part = jax.lax.dynamic_slice_in_dim(x, step * size, size)
+        rows = jax.lax.dynamic_slice_in_dim(a, step * size, size, axis)
+        terms = (
+            jax.lax.index_in_dim(rows, q, axis, keepdims=False) * part[q][None] for q in range(size)
+        )
+        return total + sum(terms)
 
-    return _sum(add, x, a.shape[1])
-
-
-def _sum(add, x, rows):
-    total = jnp.zeros((rows, x.shape[1]), x.dtype)
-    return jax.lax.fori_loop(0, len(x) // WIDTH, add, total) if len(x) else total
+    if len(x) == size:
+        return add(0, zero)
+    return jax.lax.fori_loop(0, len(x) // size, add, zero)

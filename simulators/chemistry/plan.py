@@ -2,8 +2,9 @@
 
 import numpy as np
 
-#: The rest of the matrix is treated as dense once this part of it is filled.
-DENSE = 0.9
+#: The rest of the matrix is treated as dense once this part of it is filled: early, as rounds
+#: cost time to compile, but for a rest of few species.
+DENSE, DENSE_FEW, FEW = 0.9, 0.97, 40
 #: A round takes pivots of a Markowitz count up to SLACK times the least plus SPREAD.
 SLACK, SPREAD = 6.0, 100.0
 
@@ -22,7 +23,7 @@ def elimination_rounds(pattern: np.ndarray) -> tuple[list[list[int]], list[int],
     while left.any():
         alive = np.flatnonzero(left)
         part = pattern[np.ix_(alive, alive)]
-        if part.mean() > DENSE:
+        if part.mean() > (DENSE if len(alive) > FEW else DENSE_FEW):
             break
         count = (part.sum(1) - 1) * (part.sum(0) - 1)
         touched = np.zeros(len(alive), bool)
