@@ -31,12 +31,14 @@ class Control(eqx.Module):
         rtol, atol: an error of `atol + rtol |y|` in the root mean square over unknowns is accepted.
         max_steps: attempts, rejected ones included.
         every: the log keeps the state at every so many attempts.
+        interpolate: whether steps may go over outputs.
     """
 
     rtol: float = eqx.field(static=True)
     atol: float = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
     every: int = eqx.field(static=True)
+    interpolate: bool = eqx.field(static=True)
 
 
 class Log(NamedTuple):
@@ -98,11 +100,20 @@ def march(
         scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(y1))
         return jnp.sqrt(jnp.mean((error / scale) ** 2, axis=0))
 
+    def target(t):
+        """Where the next step may not go beyond."""
+        if control.interpolate:
+            return end
+        following = jnp.minimum(jnp.sum(times <= t[None], axis=0), len(times) - 1)
+        return jnp.take_along_axis(times, following[None], axis=0)[0]
+
     def attempt(state):
         waiting = state.status != RUNNING
-        left = end - state.t
-        last = state.h >= left * (1.0 - 1e-9)
-        h = jnp.where(waiting, state.h, jnp.where(last, left, state.h))
+        left = target(state.t) - state.t
+        lands = state.h >= left * (1.0 - 1e-9)
+        # Two equal steps rather than one and a rest.
+        h = jnp.where(state.h > 0.5 * left, 0.5 * left, state.h)
+        h = jnp.where(waiting, state.h, jnp.where(lands, left, h))
         jacobian = system.jacobian(state.t, state.y, args)
         factors = lu.factor(1.0 / (rodas.GAMMA * h), jacobian)
         step = rodas.step(system, lambda b: lu.solve(factors, b), state.t, state.y, h, args)
@@ -112,7 +123,8 @@ def march(
         factor = SAFETY * jnp.maximum(error, 1e-10) ** (-1.0 / rodas.ORDER)
         factor = jnp.where(jnp.isfinite(error), jnp.clip(factor, LEAST, MOST), LEAST)
         factor = jnp.where(state.eager | ~accepted, factor, jnp.minimum(factor, 1.0))
-        after = jnp.where(accepted, jnp.where(last, end, state.t + h), state.t)
+        after = jnp.where(lands, target(state.t), state.t + h)
+        after = jnp.where(accepted, after, state.t)
         y = jnp.where(accepted[None], step.end, state.y)
 
         inner = rodas.inner(step.ks)
@@ -121,8 +133,12 @@ def march(
             return rodas.between(state.y, step.end, inner, (time - state.t) / h)
 
         ys = put_outputs(state.ys, times, state.t, after, value)
-        following = jnp.where(waiting, state.h, factor * h)
-        status = jnp.where(accepted & last, SUCCESS, state.status)
+        # A step cut short by an output says nothing against the one that was planned.
+        following = jnp.where(
+            accepted & (h < state.h), jnp.maximum(factor * h, state.h), factor * h
+        )
+        following = jnp.where(waiting, state.h, following)
+        status = jnp.where(accepted & (after >= end), SUCCESS, state.status)
         stuck = ~waiting & ~accepted & (state.t + following <= state.t)
         status = jnp.where(stuck, STEP_TOO_SMALL, status)
         log, i = state.log, state.attempts

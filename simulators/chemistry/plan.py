@@ -6,7 +6,7 @@ import numpy as np
 #: cost time to compile, but for a rest of few species.
 DENSE, DENSE_FEW, FEW = 0.9, 0.97, 40
 #: A round takes pivots of a Markowitz count up to SLACK times the least plus SPREAD.
-SLACK, SPREAD = 6.0, 100.0
+SLACK, SPREAD = 12.0, 300.0
 
 
 def elimination_rounds(pattern: np.ndarray) -> tuple[list[list[int]], list[int], np.ndarray]:

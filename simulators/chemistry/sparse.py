@@ -112,6 +112,10 @@ class SparseLU:
         self._plan_inverses(full)
         self._plan_products(full)
 
+    def bytes(self, dtype) -> int:
+        """What the factors of one cell take."""
+        return (self.size + self.m**2) * np.dtype(dtype).itemsize
+
     def _plan_elimination(self, full, sizes):
         n1, rounds = self.n1, []
         row, a, b = [], [], []

@@ -15,7 +15,7 @@ import numpy as np
 #: The longest sum that is written out; longer ones are sums of such sums.
 LONGEST = 16
 #: What a group of equally long sums costs beside its terms, in terms.
-GROUP_COST = 1000
+GROUP_COST = 2000
 #: Whole rows of a matrix.
 ROWS = jax.lax.GatherDimensionNumbers((1,), (0,), (0,))
 #: A number that no witness of a fence is.
