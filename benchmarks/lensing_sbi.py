@@ -27,9 +27,9 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from benchmarks.stream_sbi import compared, kept, simulations, trained
+from benchmarks.trials import compared, kept, nuts_coverage, simulations, trained
 from jaxastro.core import Model, Parameter, Prior
-from jaxastro.diagnose import calibration, sbc_ranks, sbc_test
+from jaxastro.diagnose import calibration
 from jaxastro.infer import find_map, laplace, nuts
 from jaxastro.nn import ConvEmbedding
 from jaxastro.sbi import npe, reweight
@@ -42,7 +42,6 @@ from simulators.lensing.simulator import LensedImage
 
 #: Images made at once: on a CPU a few are fastest.
 TOGETHER = 16
-LEVELS = (0.5, 0.68, 0.9)
 NOISE = 0.08
 
 
@@ -88,10 +87,6 @@ def image_model(prior, side, scale, noise, supersampling, dtype):
     return Model(prior, LensedImage(scene, grid, GaussianNoise(jnp.asarray(noise, dtype)), psf))
 
 
-def share(p, n):
-    return f"[{p:.2f} +- {np.sqrt(p * (1 - p) / n):.2f}]"
-
-
 def sampled(out, key, model, image, i):
     """NUTS from the maximum."""
 
@@ -129,42 +124,7 @@ def images(options):
             near = reweight(key, learnt, model, image, 2000)
             print(f"mock {i}: {near.ess:.0f} of 2000 draws of NPE are effective", flush=True)
     if exact:
-        nuts_coverage(exact, new, estimator)
-
-
-def nuts_coverage(exact, new, estimator):
-    """Print ranks, z-scores and coverage of the truths, and the widths beside NPE's."""
-    n = len(exact)
-    rows = [posterior.summary().rows for posterior in exact]
-    least = min(row["ess_bulk"] for each in rows for row in each.values())
-    largest = max(row["r_hat"] for each in rows for row in each.values())
-    divergent = sum(int(np.sum(p.sample_stats["diverging"])) for p in exact)
-    print(f"NUTS, {n} mocks: ESS >= {least:.0f}, R-hat <= {largest:.3f}, {divergent} divergences")
-    draws = {name: np.stack([p.flat()[name][::6][:99] for p in exact]) for name in LENS.names}
-    truths = {name: np.asarray(new.params[name][:n]) for name in LENS.names}
-    result = sbc_test(sbc_ranks(truths, draws), 99)
-    print(f"NUTS' ranks: {result}")
-    print(f"{'':14}{'z':>8}{'sd of z':>9}" + "".join(f"{p:>8.0%}" for p in LEVELS), end="")
-    print(f"{'sd NUTS/prior':>16}{'sd NPE/NUTS':>14}")
-    key = jax.random.key(5)
-    learnt = [estimator.posterior(x).sample(key, 1000) for x in new.observations[:n]]
-    inside = []
-    for name in LENS.names:
-        all_draws = [p.flat()[name] for p in exact]
-        mean = np.array([d.mean() for d in all_draws])
-        sd = np.array([d.std() for d in all_draws])
-        z = (truths[name] - mean) / sd
-        quantile = np.array([np.mean(d < t) for d, t in zip(all_draws, truths[name], strict=True)])
-        inside.append([np.mean(np.abs(2 * quantile - 1) < p) for p in LEVELS])
-        prior_sd = np.std(np.asarray(LENS.sample(key, (4000,))[name]))
-        ratio = np.median([np.std(np.asarray(d[name])) for d in learnt] / sd)
-        cells = "".join(f"{c:8.2f}" for c in inside[-1])
-        widths = f"{np.median(sd) / prior_sd:16.3f}{ratio:14.2f}"
-        print(f"  {name:12}{z.mean():+8.2f}{z.std():9.2f}{cells}{widths}")
-    band = f"[0 +- {1 / np.sqrt(n):.2f}, 1 +- {1 / np.sqrt(2 * n):.2f}] "
-    print(f"  right: {band}" + " ".join(share(p, n) for p in LEVELS))
-    together = " ".join(f"{c:.3f}" for c in np.mean(inside, axis=0))
-    print(f"  all parameters together: {together}", flush=True)
+        nuts_coverage(model.prior, exact, new, estimator)
 
 
 def main():

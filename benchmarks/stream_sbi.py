@@ -20,7 +20,6 @@ come near the measured positions.
 
 import argparse
 import os
-import time
 from pathlib import Path
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")
@@ -30,10 +29,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.trials import compared, kept, simulations, trained
 from jaxastro import plot
-from jaxastro.core import Model, SamplePosterior, checkpoint
+from jaxastro.core import Model
 from jaxastro.diagnose import (
-    c2st,
     calibration,
     converged,
     held_out_log_prob,
@@ -41,11 +40,10 @@ from jaxastro.diagnose import (
     predictive_check,
 )
 from jaxastro.infer import Laplace, nuts
-from jaxastro.sbi import Simulations, npe, nre, reweight, simulate
+from jaxastro.sbi import npe, nre, reweight
 from simulators.streams.gd1 import gd1_measurements
 from simulators.streams.milky_way_model import gd1_model
 
-BLOCK = 1000
 STAGES = ("calibration", "gd1", "prior", "near")
 WIDTHS = {
     "phi2": 10.0,
@@ -65,70 +63,6 @@ def boxed(model):
         )
         bounds[name] = (here - WIDTHS[name] * error, here + WIDTHS[name] * error)
     return Model(model.prior.truncate(bounds), model.simulator)
-
-
-def simulations(folder, key, model, n, batch_size=BLOCK):
-    """n pairs, a block a checkpoint: blocks found in `folder` are not made again."""
-    blocks, seconds, made = [], 0.0, 0
-    names = model.prior.names
-    like = jax.eval_shape(lambda k: jax.vmap(model.sample)(jax.random.split(k, BLOCK)), key)
-    like = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), like)
-    for i in range(-(-n // BLOCK)):
-        place = folder / f"{i:04d}"
-        if not checkpoint.exists(place):
-            began = time.perf_counter()
-            pairs = simulate(jax.random.fold_in(key, i), model, BLOCK, batch_size=batch_size)
-            if i:  # the first one compiles
-                seconds, made = seconds + time.perf_counter() - began, made + BLOCK
-            if pairs.n_failed:
-                print(f"{pairs.n_failed} of {BLOCK} simulations failed")
-            checkpoint.save(place, (pairs.params, pairs.observations), {"failed": pairs.n_failed})
-        blocks.append(checkpoint.load(place, like)[0])
-    if made:
-        print(f"{made / seconds:.0f} simulations a second in batches of {batch_size}", flush=True)
-    params, observations = jax.tree.map(lambda *a: np.concatenate(a)[:n], *blocks)
-    return Simulations(model.prior, {name: params[name] for name in names}, observations)
-
-
-def trained(method, folder, key, pairs, **options):
-    """An estimator; a finished training found in `folder` is not done again."""
-    estimator, fitted = method(key, pairs, checkpoint=folder, progress=True, **options)
-    print(
-        f"{folder.name}: {len(fitted.loss)} epochs, held-out loss {fitted.best.mean():.3f}, "
-        f"{fitted.seconds:.0f} s",
-        flush=True,
-    )
-    return estimator
-
-
-def kept(path, sample):
-    """The posterior in `path`, made by `sample()` and written there if there is none."""
-    if not path.exists():
-        began = time.perf_counter()
-        posterior = sample()
-        print(f"{path.stem}: {time.perf_counter() - began:.0f} s", flush=True)
-        posterior.save(path)
-    return SamplePosterior.load(path)
-
-
-def compared(key, label, reference, posteriors):
-    """Print differences of means, ratios of deviations, and C2ST."""
-    names = list(reference.draws)
-    own = np.stack([reference.flat()[name] for name in names], 1)
-    for i, (method, posterior) in enumerate(posteriors.items()):
-        draws = posterior.sample(jax.random.fold_in(key, i), 4000)
-        other = np.stack([np.asarray(draws[name]) for name in names], 1)
-        shift = (other.mean(0) - own.mean(0)) / own.std(0)
-        ratio = other.std(0) / own.std(0)
-        accuracy = c2st(jax.random.fold_in(key, 100 + i), own[:4000], other[: len(own)])
-        print(f"{label}, {method}: C2ST {accuracy:.3f}")
-        for name, s, r in zip(names, shift, ratio, strict=True):
-            print(f"  {name:18}{s:+7.2f} sigma {r:8.2f} of sigma")
-        print(
-            f"  all               mean |shift| {np.abs(shift).mean():.2f}, largest "
-            f"{np.abs(shift).max():.2f}; ratio {ratio.min():.2f} to {ratio.max():.2f}",
-            flush=True,
-        )
 
 
 def calibrated(key, estimator, new, out):

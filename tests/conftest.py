@@ -28,7 +28,7 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # A process that gets one of these last would leave the others without work for minutes.
-LONGEST = ("test_main_job", "test_lens_job", "test_notebooks", "test_properties")
+LONGEST = ("test_main_job", "test_lens_job", "test_cloud_job", "test_notebooks", "test_properties")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -1,6 +1,7 @@
 """The notebooks run from end to end at reduced size.
 
-`gd1` and `lens` do so beside their jobs, in `test_main_job` and `test_lens_job`.
+`gd1`, `lens` and `cloud` do so beside their jobs, in `test_main_job`, `test_lens_job` and
+`test_cloud_job`.
 """
 
 import pytest
@@ -11,7 +12,7 @@ FIGURES = {"gd1_sbi": 2}
 
 
 def test_every_notebook_is_run():
-    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"gd1", "lens", *FIGURES}
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {"gd1", "lens", "cloud", *FIGURES}
 
 
 @pytest.mark.parametrize("name", FIGURES)

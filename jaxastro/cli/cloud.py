@@ -4,7 +4,7 @@ from .report import Clock, save_figure, write_summary
 
 #: What a figure shows of a network without observations, as far as the network has it.
 SHOWN = ("CO", "C", "C+", "O", "OH", "H2O", "HCO+", "H3+", "N2H+", "NH3", "HCN", "HC3N", "e-")
-#: Effective draws of NPE that a comparison takes.
+#: Draws of NPE.
 DRAWS = 4000
 
 
@@ -116,24 +116,43 @@ def _chemistry(args, table, conditions, initial, history, followed, clock):
 
 def _infer(args, network, conditions, initial, observed, clock):
     """NUTS through the network, NPE from simulations, and how far they are apart."""
-    import jax.numpy as jnp
+    import jax
     import numpy as np
 
-    from jaxastro.diagnose import c2st, converged
-    from jaxastro.infer import find_map, laplace, nuts
+    from jaxastro.diagnose import converged
     from jaxastro.plot import corner
-    from jaxastro.sbi import npe, simulate
     from simulators.chemistry.dark_cloud import cloud_model
-    from simulators.chemistry.evolve import evolve
-    from simulators.chemistry.figures import abundance_figure
 
     model = cloud_model(network, conditions, initial, observed)
-    keys = dict(zip(("map", "nuts", "sims", "npe", "draws", "test"), _keys(args.seed), strict=True))
-    target = model.condition(observed.log10_x)
-    best = find_map(keys["map"], target, n_starts=8, n_draws=64, n_keep=3, gradient="reverse")
+    keys = jax.random.split(jax.random.key(args.seed), 3)
+    posterior = _sampled(keys[0], args, model.condition(observed.log10_x), clock)
+    learnt = _learnt(keys[1], args, model, observed, clock)
+    ours = {name: np.asarray(posterior.flat()[name]) for name in model.prior.names}
+    comparison, accuracy = _compared(keys[2], ours, learnt)
+    table, verdict = posterior.summary(), converged(posterior)
+    text = "\n\n".join([str(table), str(verdict), comparison])
+    print(text)
+    posterior.save(args.out / "posterior.nc")
+    np.savez(args.out / "npe_draws.npz", **learnt)
+    write_summary(args.out, text, table, verdict, c2st_npe_nuts=accuracy)
+    figure = corner(posterior, label="NUTS", others={"NPE": learnt})
+    save_figure(figure, args.out / "corner", 110)
+    save_figure(_at_median(model.simulator, ours, observed), args.out / "abundances", 130)
+    clock.say(f"posterior.nc, npe_draws.npz, summary, chemistry.txt, figures in {args.out}/")
+    return 0 if verdict else 1
+
+
+def _sampled(key, args, target, clock):
+    """The posterior by NUTS, from a search's maximum on."""
+    import jax
+
+    from jaxastro.infer import find_map, laplace, nuts
+
+    search, chains = jax.random.split(key)
+    best = find_map(search, target, n_starts=8, n_draws=64, n_keep=3, gradient="reverse")
     clock.say(f"maximum: log density {best.log_density:.2f}")
     posterior = nuts(
-        keys["nuts"],
+        chains,
         target,
         n_chains=args.chains,
         n_warmup=args.warmup,
@@ -146,43 +165,57 @@ def _infer(args, network, conditions, initial, observed, clock):
         progress=True,
     )
     clock.say(f"NUTS: {args.chains} chains of {args.draws} draws")
-    pairs = simulate(keys["sims"], model, args.simulations, batch_size=100)
-    clock.say(f"{args.simulations} simulations, {pairs.n_failed} failed")
-    estimator, _ = npe(keys["npe"], pairs, checkpoint=args.out / "state" / f"npe-{len(pairs)}")
-    learnt = estimator.posterior(observed.log10_x)
-    draws = learnt.sample(keys["draws"], DRAWS)
-    names = list(model.prior.names)
-    ours = {name: np.asarray(posterior.flat()[name]) for name in names}
-    lines = ["NPE against NUTS:"]
-    for name in names:
-        other = np.asarray(draws[name])
-        shift = (other.mean() - ours[name].mean()) / ours[name].std()
-        ratio = other.std() / ours[name].std()
-        lines.append(f"  {name:12} {shift:+6.2f} sigma, {ratio:5.2f} of the deviation")
-    n = min(len(ours[names[0]]), DRAWS)
-    sets = [np.stack([np.asarray(s[name])[:n] for name in names], 1) for s in (ours, draws)]
-    accuracy = float(c2st(keys["test"], *sets))
-    lines.append(f"  C2ST {accuracy:.3f} (0.5: alike, 1: apart)")
-    table, verdict = posterior.summary(), converged(posterior)
-    text = "\n\n".join([str(table), str(verdict), "\n".join(lines)])
-    print(text)
-    posterior.save(args.out / "posterior.nc")
-    learnt_draws = {name: np.asarray(draws[name]) for name in names}
-    np.savez(args.out / "npe_draws.npz", **learnt_draws)
-    write_summary(args.out, text, table, verdict, c2st_npe_nuts=accuracy)
-    save_figure(corner(posterior), args.out / "corner", 110)
-    median = {name: jnp.asarray(np.median(values)) for name, values in ours.items()}
-    best_conditions = model.simulator.at(median)
-    times = jnp.asarray(np.geomspace(1e2, 1e7, 61))
-    history = evolve(model.simulator.table, best_conditions, initial, times)
-    age = 10.0 ** float(median["log10_age"])
-    figure = abundance_figure(history, list(observed.names), observed, age)
-    save_figure(figure, args.out / "abundances", 130)
-    clock.say(f"posterior.nc, npe_draws.npz, summary, chemistry.txt, figures in {args.out}/")
-    return 0 if verdict else 1
+    return posterior
 
 
-def _keys(seed):
+def _learnt(key, args, model, observed, clock):
+    """Draws by NPE, {name: (DRAWS,)}."""
+    import shutil
+
     import jax
+    import numpy as np
 
-    return jax.random.split(jax.random.key(seed), 6)
+    from jaxastro.sbi import npe, simulate
+
+    simulated, trained, drawn = jax.random.split(key, 3)
+    pairs = simulate(simulated, model, args.simulations, batch_size=100, progress=True)
+    clock.say(f"{args.simulations} simulations, {pairs.n_failed} failed")
+    folder = args.out / "state" / f"npe-{len(pairs)}"
+    if args.fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    estimator, _ = npe(trained, pairs, checkpoint=folder, progress=True)
+    draws = estimator.posterior(observed.log10_x).sample(drawn, DRAWS)
+    return {name: np.asarray(draws[name]) for name in model.prior.names}
+
+
+def _compared(key, ours, learnt):
+    """How far NPE is from NUTS, as text, and by a classifier."""
+    import numpy as np
+
+    from jaxastro.diagnose import c2st
+
+    lines = ["NPE against NUTS:"]
+    for name, mine in ours.items():
+        shift = (learnt[name].mean() - mine.mean()) / mine.std()
+        ratio = learnt[name].std() / mine.std()
+        lines.append(f"  {name:12} {shift:+6.2f} sigma, {ratio:5.2f} of the deviation")
+    n = min(DRAWS, *map(len, ours.values()))
+    sets = (np.stack([draws[name][:n] for name in ours], 1) for draws in (ours, learnt))
+    accuracy = float(c2st(key, *sets))
+    lines.append(f"  C2ST {accuracy:.3f} (0.5: alike, 1: apart)")
+    return "\n".join(lines), accuracy
+
+
+def _at_median(simulator, draws, observed):
+    """The figure of the cloud at the median, beside what was observed."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    from simulators.chemistry.evolve import evolve
+    from simulators.chemistry.figures import abundance_figure
+
+    median = {name: jnp.asarray(np.median(values)) for name, values in draws.items()}
+    times = jnp.asarray(np.geomspace(1e2, 1e7, 61))
+    history = evolve(simulator.table, simulator.at(median), simulator.initial, times)
+    age = 10.0 ** float(median["log10_age"])
+    return abundance_figure(history, list(observed.names), observed, age)

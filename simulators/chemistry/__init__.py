@@ -1,6 +1,9 @@
 """Chemistry of the interstellar medium: reaction networks, their rates, and how they evolve."""
 
+from simulators.chemistry import networks
+from simulators.chemistry.analysis import budget, log_sensitivities
 from simulators.chemistry.conditions import Conditions
+from simulators.chemistry.evolve import History, evolve
 from simulators.chemistry.laws import (
     Arrhenius,
     CosmicRay,
@@ -21,10 +24,12 @@ from simulators.chemistry.laws import (
 from simulators.chemistry.network import Network, Reaction
 from simulators.chemistry.rates import RateTable
 from simulators.chemistry.species import species
+from simulators.chemistry.thermal_system import evolve_temperature
 
 __all__ = [
     "Arrhenius", "Conditions", "CosmicRay", "CosmicRayDesorption", "CosmicRayPhoton",
-    "CosmicRayYield", "Expression", "FreezeOut", "GrainCollision", "GrainH2", "IonPolar1",
-    "IonPolar2", "Network", "Photo", "RateTable", "Reaction", "ThermalDesorption", "ThirdBody",
-    "Troe", "species",
+    "CosmicRayYield", "Expression", "FreezeOut", "GrainCollision", "GrainH2", "History",
+    "IonPolar1", "IonPolar2", "Network", "Photo", "RateTable", "Reaction", "ThermalDesorption",
+    "ThirdBody", "Troe", "budget", "evolve", "evolve_temperature", "log_sensitivities", "networks",
+    "species",
 ]  # fmt: skip

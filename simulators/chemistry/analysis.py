@@ -62,7 +62,6 @@ class Sensitivity(NamedTuple):
     value: float
 
 
-@eqx.filter_jit
 def log_sensitivities(
     table: RateTable,
     conditions: Conditions,
@@ -73,6 +72,8 @@ def log_sensitivities(
 ) -> Float[Array, " R"]:
     r"""d ln x / d ln k_r of one species at one time, for all reactions, by one reverse pass.
 
+    Another species is not compiled again.
+
     Args:
         table: the coefficients; row r is `table.network.reactions[r]`.
         conditions, initial: as of `evolve`, of one cell.
@@ -80,11 +81,17 @@ def log_sensitivities(
         name: of the species.
         rtol: of the integration.
     """
+    s = jnp.asarray(index_of(table.species, name))
+    time = jnp.asarray(time, jnp.result_type(float))
+    return _log_sensitivities(table, conditions, initial, time, s, rtol)
 
+
+@eqx.filter_jit
+def _log_sensitivities(table, conditions, initial, time, s, rtol):
     def log_x(log_factor):
         changed = eqx.tree_at(lambda t: t.log_factor, table, log_factor)
-        history = evolve(changed, conditions, initial, jnp.asarray(time)[None], rtol=rtol)
-        return jnp.log(history[name][0])
+        history = evolve(changed, conditions, initial, time[None], rtol=rtol)
+        return jnp.log(history.y[0, s])
 
     return jax.grad(log_x)(table.log_factor)
 

@@ -8,7 +8,7 @@ def abundance_figure(history, names, observed=None, age=None):
 
     Args:
         history: a `History` of one cell.
-        names: species to draw, each named at the end of its line.
+        names: species to draw.
         observed: `ObservedAbundances` to draw at `age`.
         age: [yr].
 

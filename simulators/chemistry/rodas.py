@@ -1,8 +1,8 @@
 """One step of Rodas5P, for many cells with steps of their own.
 
-Steinebach (2023, BIT 63, 27; arXiv:2205.xxxxx): a stiffly accurate, L-stable Rosenbrock method of
-order 5 in 8 stages with an embedded one of order 4 and dense output of order 4. With W = 1 / (gamma
-h) - J(y), a stage is
+Steinebach (2023, BIT 63, 27, doi:10.1007/s10543-023-00967-x): a stiffly accurate, L-stable
+Rosenbrock method of order 5 in 8 stages with an embedded one of order 4 and dense output of order
+4. With W = 1 / (gamma h) - J(y), a stage is
 
     W k_i = f(t + c_i h, y + sum_j a_ij k_j) + sum_j C_ij k_j / h + d_i h df/dt,
 
