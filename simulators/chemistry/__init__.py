@@ -24,12 +24,14 @@ from simulators.chemistry.laws import (
 from simulators.chemistry.network import Network, Reaction
 from simulators.chemistry.rates import RateTable
 from simulators.chemistry.species import species
+from simulators.chemistry.tabulated import Tabulated
 from simulators.chemistry.thermal_system import evolve_temperature
+from simulators.chemistry.tracks import FreeFall, JShock, WarmUp
 
 __all__ = [
     "Arrhenius", "Conditions", "CosmicRay", "CosmicRayDesorption", "CosmicRayPhoton",
-    "CosmicRayYield", "Expression", "FreezeOut", "GrainCollision", "GrainH2", "History",
-    "IonPolar1", "IonPolar2", "Network", "Photo", "RateTable", "Reaction", "ThermalDesorption",
-    "ThirdBody", "Troe", "budget", "evolve", "evolve_temperature", "log_sensitivities", "networks",
-    "species",
+    "CosmicRayYield", "Expression", "FreeFall", "FreezeOut", "GrainCollision", "GrainH2", "History",
+    "IonPolar1", "IonPolar2", "JShock", "Network", "Photo", "RateTable", "Reaction", "Tabulated",
+    "ThermalDesorption", "ThirdBody", "Troe", "WarmUp", "budget", "evolve", "evolve_temperature",
+    "log_sensitivities", "networks", "species",
 ]  # fmt: skip

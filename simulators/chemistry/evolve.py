@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from simulators.chemistry.blocks import in_blocks
 from simulators.chemistry.conditions import Conditions
 from simulators.chemistry.gas import Gas, GasSystem
 from simulators.chemistry.kinetics import Kinetics
@@ -84,14 +85,15 @@ def evolve(
         network: a network, or its `RateTable`; make that once, where there are many calls.
         conditions: of one cell, or of B cells; or a function from time [yr], an array (B,), to the
             `Conditions` of these, for gas that collapses or warms up. An `eqx.Module` with
-            `__call__` keeps its numbers differentiable.
+            `__call__` keeps its numbers differentiable: see `tracks` and `Tabulated`.
         initial: abundances per hydrogen nucleus at t = 0, {species: value} with zero for what is
             not named, or an array (S,); values, or the array's last axis, may be one for each cell.
         times: at which abundances are given [yr], rising, (T,).
         rtol, atol: of the error of each step, relative and absolute, per species. With the default
             the error after 10^7 yr of a dark cloud is some 1e-4 or less; see `benchmarks`.
         max_steps: of a cell at most.
-        block: cells at a time: memory is that of a block, whatever their number.
+        block: cells at a time: memory is that of a block, whatever their number. Cells whose
+            conditions are a function of time are taken all at once.
 
     Returns:
         A `History`, without the axis of cells where conditions and abundances had none.
@@ -110,14 +112,9 @@ def evolve(
     """
     table = network if isinstance(network, RateTable) else RateTable.of(network)
     moving = callable(conditions)
-    times = _rising(times)
+    times = rising(times)
     cells = (conditions(jnp.zeros((1,), times.dtype)) if moving else conditions).cells
-    y0 = _initial(table.species, initial, times.dtype)
-    shape = jnp.broadcast_shapes(() if moving and cells == (1,) else cells, y0.shape[1:])
-    if len(shape) > 1:
-        raise ValueError(f"conditions, initial: of {shape} cells; give them along one axis.")
-    count = shape[0] if shape else 1
-    y0 = jnp.broadcast_to(y0 if y0.ndim > 1 else y0[:, None], (y0.shape[0], count))
+    y0, shape = starting(table.species, initial, () if moving and cells == (1,) else cells, times)
     if moving:
         conditions = _InSeconds(conditions)
     control = float(rtol), float(atol), int(max_steps)
@@ -153,7 +150,8 @@ def index_of(names, name):
     raise ValueError(f"species {name!r} is not in the network of {len(names)} species{hint}")
 
 
-def _rising(times):
+def rising(times):
+    """Times of outputs, (T,), as floats; ValueError if they do not rise from 0 on."""
     times = jnp.asarray(times, jnp.result_type(float))
     if times.ndim != 1 or times.size == 0:
         raise ValueError(f"times: shape {times.shape}; give one time or more [yr], along one axis.")
@@ -162,6 +160,23 @@ def _rising(times):
         if not (np.all(np.isfinite(values)) and values[0] >= 0.0 and np.all(np.diff(values) > 0)):
             raise ValueError(f"times: {values}; give finite, rising times from 0 on [yr].")
     return times
+
+
+def starting(names, initial, cells, times):
+    """Abundances (S, B) at the start, and the shape of one value for each cell, () or (B,).
+
+    Args:
+        names: the species.
+        initial: as of `evolve`, which says what is refused.
+        cells: of the conditions, () or (B,).
+        times: of the outputs, for the precision.
+    """
+    y0 = _initial(names, initial, times.dtype)
+    shape = jnp.broadcast_shapes(cells, y0.shape[1:])
+    if len(shape) > 1:
+        raise ValueError(f"conditions, initial: of {shape} cells; give them along one axis.")
+    y0 = y0 if y0.ndim > 1 else y0[:, None]
+    return jnp.broadcast_to(y0, (y0.shape[0], *(shape or (1,)))), shape
 
 
 def _initial(names, given, dtype):
@@ -217,29 +232,32 @@ class _InSeconds(eqx.Module):
 @eqx.filter_jit
 def _run(table, conditions, y0, times, control, block, moving):
     """y (T, S, B), result (B,), steps (B,) of all cells."""
-    kinetics, count = kinetics_of(table), y0.shape[1]
+    kinetics = kinetics_of(table)
     if not (moving or table.depends):
         return _integrate(kinetics, y0, times, _coefficients(table, conditions, y0), control, block)
-    if moving or count <= block:
-        return _moved(table, conditions, y0, times, control, moving)
-    along = jax.tree.map(lambda a: jnp.ndim(a) == 1, conditions)
-    fill = -count % block
+    if moving:
+        return _moved(table, conditions, y0, times, control, True)
 
-    def split(a):
-        """(..., B) -> (blocks, ..., block), padded with the last cell."""
-        a = jnp.concatenate([a, jnp.repeat(a[..., -1:], fill, axis=-1)], axis=-1)
-        return jnp.moveaxis(a.reshape(*a.shape[:-1], -1, block), -2, 0)
+    def still(y0, conditions):
+        return _moved(table, conditions, y0, times, control, False)
 
-    varying, fixed = eqx.partition(conditions, along)
+    return cells_in_blocks(still, block, y0, conditions)
+
+
+def cells_in_blocks(function, block, y0, conditions):
+    """`function(y0, conditions)`, arrays with cells last, of at most `block` cells at a time.
+
+    Reverse mode runs a block again, so that its memory is that of one block.
+    """
+    if y0.shape[-1] <= block:
+        return function(y0, conditions)
+    varying, fixed = eqx.partition(conditions, jax.tree.map(lambda a: jnp.ndim(a) == 1, conditions))
 
     @jax.checkpoint
-    def one(part):
-        y0, varying = part
-        return _moved(table, eqx.combine(varying, fixed), y0, times, control, False)
+    def one(y0, varying):
+        return function(y0, eqx.combine(varying, fixed))
 
-    made = jax.lax.map(one, (split(y0), jax.tree.map(split, varying)))
-    joined = (jnp.moveaxis(a, 0, -2) for a in made)
-    return tuple(a.reshape(*a.shape[:-2], -1)[..., :count] for a in joined)
+    return in_blocks(one, block)(y0, varying)
 
 
 def _moved(table, conditions, y0, times, control, moving):

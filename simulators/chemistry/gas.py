@@ -53,6 +53,9 @@ class GasSystem(AbstractSystem):
     @property
     def pattern(self) -> Pattern:
         """See `AbstractSystem.pattern`."""
+        # Without columns the values of the Jacobian are in the order of `kinetics`.
+        if not self.depends:
+            return self.kinetics.pattern
         return _joined(self.kinetics.pattern, self.depends).pattern
 
     @property
@@ -69,7 +72,8 @@ class GasSystem(AbstractSystem):
         """k at times t (B,) and abundances y (S, B)."""
         table, conditions = gas.table, gas.conditions
         if self.depends_on_time:
-            conditions = conditions(t)
+            # Once, not again for each reaction.
+            conditions = fence(lambda t: gas.conditions(t), t)
             k = table(conditions, y if self.depends else None)
             k = k[:, None] if k.ndim == 1 else k
             return jnp.broadcast_to(k, (k.shape[0], y.shape[1]))

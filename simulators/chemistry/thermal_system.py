@@ -12,7 +12,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from simulators.chemistry.conditions import Conditions
-from simulators.chemistry.evolve import YEAR, History, index_of
+from simulators.chemistry.evolve import (
+    BLOCK,
+    YEAR,
+    History,
+    cells_in_blocks,
+    rising,
+    starting,
+)
 from simulators.chemistry.kinetics import Kinetics
 from simulators.chemistry.network import Network
 from simulators.chemistry.rates import RateTable
@@ -138,7 +145,7 @@ def _with_temperature(pattern, depends):
 def evolve_temperature(
     network: Network | RateTable,
     conditions: Conditions,
-    initial: Mapping,
+    initial: Mapping | Float[Array, "S *B"],
     times: Float[Array, " T"],
     *,
     T_cmb: float = 2.725,
@@ -146,6 +153,7 @@ def evolve_temperature(
     rtol: float = 1e-6,
     atol: float = 1e-21,
     max_steps: int = 4096,
+    block: int = BLOCK,
 ) -> tuple[History, Float[Array, "T *B"]]:
     """Integrate a network with the gas's temperature, at constant density.
 
@@ -153,7 +161,7 @@ def evolve_temperature(
     steps that are too small, which `History.result` says.
 
     Args:
-        network, initial, times, rtol, atol, max_steps: as of `evolve`.
+        network, initial, times, rtol, atol, max_steps, block: as of `evolve`.
         conditions: as of `evolve`, with the temperature at the beginning.
         T_cmb, velocity_gradient: see `Thermal`.
 
@@ -161,8 +169,8 @@ def evolve_temperature(
         The abundances, and the temperatures [K], (T,) or (T, B).
 
     Raises:
-        ValueError: for an unknown species; for a network with reactions on dust, if the conditions
-            have no T_dust.
+        ValueError: as `evolve`; for a network with reactions on dust, if the conditions have no
+            T_dust.
 
     >>> from simulators.chemistry import Arrhenius, Reaction
     >>> network = Network([Reaction(("H+", "e-"), ("H",), Arrhenius(4.1e-12, -0.72))])
@@ -173,21 +181,23 @@ def evolve_temperature(
     """
     table = network if isinstance(network, RateTable) else RateTable.of(network)
     thermal = Thermal.of(table.network, T_cmb, velocity_gradient)
-    times = jnp.asarray(times, jnp.result_type(float))
-    names = table.species
-    given = {index_of(names, name): jnp.asarray(y, times.dtype) for name, y in initial.items()}
-    given[len(names)] = conditions.temperature.astype(times.dtype)
-    shape = jnp.broadcast_shapes(conditions.cells, *(y.shape for y in given.values()))
-    state = jnp.zeros((len(names) + 1, *(shape or (1,))), times.dtype)
-    for row, value in given.items():
-        state = state.at[row].set(value)
-    args = Heated(table, conditions, thermal)
-    found = _run(ThermalSystem.of(table), state, YEAR * times, args, rtol, atol, max_steps)
+    times = rising(times)
+    y0, shape = starting(table.species, initial, conditions.cells, times)
+    T = jnp.broadcast_to(conditions.temperature.astype(times.dtype), y0.shape[1:])
+    state = jnp.concatenate([y0, T[None]])
+    control = float(rtol), float(atol), int(max_steps)
+    found = _run(table, thermal, conditions, state, YEAR * times, control, block)
     ys, result, steps = found if shape else (a[..., 0] for a in found)
-    return History(times, ys[:, :-1], result, steps, names), ys[:, -1]
+    return History(times, ys[:, :-1], result, steps, table.species), ys[:, -1]
 
 
 @eqx.filter_jit
-def _run(system, state, times, args, rtol, atol, max_steps):
-    found = solve(system, state, times, args, rtol=rtol, atol=atol, max_steps=max_steps)
-    return found.ys, found.result, found.steps
+def _run(table, thermal, conditions, state, times, control, block):
+    system, (rtol, atol, max_steps) = ThermalSystem.of(table), control
+
+    def integrated(state, conditions):
+        args = Heated(table, conditions, thermal)
+        found = solve(system, state, times, args, rtol=rtol, atol=atol, max_steps=max_steps)
+        return found.ys, found.result, found.steps
+
+    return cells_in_blocks(integrated, block, state, conditions)

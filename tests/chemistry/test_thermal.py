@@ -8,7 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from simulators.chemistry import Conditions, RateTable, cooling, fine_structure, networks
+from simulators.chemistry import (
+    Arrhenius,
+    Conditions,
+    Network,
+    RateTable,
+    Reaction,
+    cooling,
+    fine_structure,
+    networks,
+)
 from simulators.chemistry.thermal import Thermal, h2_energy
 from simulators.chemistry.thermal_system import Heated, ThermalSystem, evolve_temperature
 from tests.properties import QUICK, assert_pytree
@@ -330,3 +339,31 @@ def test_neutral_gas_has_two_phases():
     assert 6000 < warm < 1e4 and 60 < cold < 120 and 35 < dense < cold
     assert 1500 < 1.1 * 10 * unsettled < 3000
     assert 0.01 < history["e-"][0, 0] < 0.05 and 1.5e-4 < history["e-"][0, 2] < 5e-4
+
+
+RECOMBINES = Network([Reaction(("H+", "e-"), ("H",), Arrhenius(4.1e-12, -0.72))])
+
+
+@DOUBLE
+def test_cells_in_blocks_are_those_at_once():
+    gas = Conditions(n_H=jnp.asarray([1.0, 2.0, 5.0]), temperature=2e4)
+    initial, times = {"H+": 1.0, "e-": 1.0}, jnp.asarray([1e4, 1e5])
+    (apart, T_apart), (whole, T) = (
+        evolve_temperature(RECOMBINES, gas, initial, times, block=block) for block in (2, 3)
+    )
+    assert T.shape == (2, 3) and whole.n_failed == 0
+    np.testing.assert_allclose(T_apart, T, rtol=1e-10)
+    np.testing.assert_allclose(apart.y, whole.y, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("initial", "times", "message"),
+    [
+        ({"H+": 0.1, "H": 0.9}, [1e4], r"a charge of \+0.1 per hydrogen nucleus; give e- = 0.1"),
+        ({"H": -1.0}, [1e4], "the abundance of H is -1; give a finite value"),
+        ({"H": 1.0}, [1e4, 1e3], "give finite, rising times"),
+    ],
+)
+def test_errors(initial, times, message):
+    with pytest.raises(ValueError, match=message):
+        evolve_temperature(RECOMBINES, CELLS, initial, jnp.asarray(times))
