@@ -56,16 +56,15 @@ def sampled(out, key, model, abundances, i):
 
     def sample():
         target = model.condition(abundances)
-        best = find_map(key, target, n_draws=64, n_starts=4, n_keep=2, gradient="reverse")
+        best = find_map(key, target, n_draws=64, n_starts=4, n_keep=2)
         return nuts(
             key,
             target,
             n_chains=2,
             n_warmup=150,
             n_draws=300,
-            initial=laplace(target, best, gradient="reverse"),
-            gradient="reverse",
-            target_accept=0.9,
+            initial=laplace(target, best),
+                target_accept=0.9,
         )
 
     return kept(out / f"nuts-{i}.nc", sample)

@@ -149,7 +149,7 @@ def _sampled(key, args, target, clock):
     from jaxastro.infer import find_map, laplace, nuts
 
     search, chains = jax.random.split(key)
-    best = find_map(search, target, n_starts=8, n_draws=64, n_keep=3, gradient="reverse")
+    best = find_map(search, target, n_starts=8, n_draws=64, n_keep=3)
     clock.say(f"maximum: log density {best.log_density:.2f}")
     posterior = nuts(
         chains,
@@ -157,8 +157,7 @@ def _sampled(key, args, target, clock):
         n_chains=args.chains,
         n_warmup=args.warmup,
         n_draws=args.draws,
-        initial=laplace(target, best, gradient="reverse"),
-        gradient="reverse",
+        initial=laplace(target, best),
         target_accept=0.9,
         checkpoint=args.out / "state" / "nuts",
         resume=not args.fresh,

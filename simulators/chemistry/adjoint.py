@@ -4,9 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from simulators.chemistry.blocks import in_blocks, merged_by_vmap
+from simulators.chemistry.blocks import along_together, in_blocks, merged_by_vmap
 from simulators.chemistry.linear import linear_map
-from simulators.chemistry.march import SUCCESS, march
+from simulators.chemistry.march import SUCCESS, Tangents, march
 from simulators.chemistry.replay import Bound, Replay
 from simulators.chemistry.sparse import planned
 
@@ -34,13 +34,18 @@ def integrate(system, control, block, y0, t0, times, args):
         return run(y0, t0, times, theta, False)[0]
 
     def push(y0, t0, times, theta, d_y0, d_theta):
-        return run(y0, t0, times, theta, True)[1].push(y0, theta, d_y0, d_theta)
+        """Tangents of the outputs in P directions, (P, T, S, B)."""
+        tangents = Tangents(d_y0, d_theta)
+        state = march(bound, lu, y0, t0, times, theta, control, tangents=tangents)
+        found = state.moved.ys
+        return jnp.moveaxis(found.reshape(*found.shape[:-1], len(d_y0), -1), -2, 0)
 
     def pull(y0, t0, times, theta, ys_bar):
         return run(y0, t0, times, theta, True)[1].pull(theta, ys_bar)
 
     if system.by_cell:
         primal, push, pull = (merged_by_vmap(in_blocks(f, block)) for f in (primal, push, pull))
+        push = along_together(push, 4)
 
     @jax.custom_jvp
     def core(y0, t0, times, theta):

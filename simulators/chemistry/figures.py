@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from simulators.chemistry.species import pseudo
+
 
 def abundance_figure(history, names, observed=None, age=None):
     """Abundances against time on logarithmic axes.
@@ -76,5 +78,11 @@ def label(name):
 
 
 def _reaction(reaction):
-    sides = (" + ".join(map(label, side)) for side in (reaction.reactants, reaction.products))
-    return r" $\rightarrow$ ".join(sides)
+    left, right = (
+        " + ".join(map(_written, side.split(" + "))) for side in str(reaction).split(" -> ")
+    )
+    return rf"{left} $\rightarrow$ {right}"
+
+
+def _written(name):
+    return name if pseudo(name) else label(name)

@@ -31,7 +31,7 @@ def heat_of(reaction):
     >>> heat_of(Reaction(("C",), ("C+", "e-"), Photo(3.5e-10, 3.76)))
     ('C and starlight', 1.06)
     """
-    text, process = str(reaction), reaction.law.process
+    text, process = reaction.formula, reaction.law.process
     if process == "cosmic ray":
         if "e-" not in reaction.products:
             return None

@@ -50,6 +50,20 @@ class Log(NamedTuple):
     y: Float[Array, "M S B"]
 
 
+class Tangents(NamedTuple):
+    """Directions of the first state, and of arguments; all arrays have cells last."""
+
+    y: Float[Array, "P S B"]
+    args: Any
+
+
+class Moved(NamedTuple):
+    """Tangents of the states and the outputs; of P directions and B cells: P B cells."""
+
+    y: Float[Array, "S PB"]
+    ys: Float[Array, "T S PB"]
+
+
 class State(NamedTuple):
     """Where all cells are: the number of attempts, then for each its own."""
 
@@ -62,6 +76,7 @@ class State(NamedTuple):
     eager: Bool[Array, " B"]
     ys: Float[Array, "T S B"]
     log: Log | None
+    moved: Moved | None
 
 
 def put_outputs(ys, times, before, after, value):
@@ -89,12 +104,41 @@ def march(
     args: Any,
     control: Control,
     *,
-    logged: bool,
+    logged: bool = False,
+    tangents: Tangents | None = None,
 ) -> State:
-    """Integrate all cells to their last times, or until they fail."""
+    """Integrate all cells to their last times, or until they fail.
+
+    With `tangents` the steps that are taken are differentiated as they are made: P directions
+    share the steps and their factorisations.
+    """
     cells, dtype = y0.shape[1], y0.dtype
     end = times[-1]
     n = control.max_steps
+    directions = 0 if tangents is None else len(tangents.y)
+
+    def tiled(tree):
+        """(..., B) -> (..., P B)."""
+        return jax.tree.map(lambda a: jnp.concatenate([a] * directions, axis=-1), tree)
+
+    def merged(tree):
+        """(P, ..., B) -> (..., P B)."""
+        return jax.tree.map(lambda a: jnp.concatenate(list(a), axis=-1), tree)
+
+    def follow(moved, state, h, after, accepted, factors, ks):
+        """The tangents after an attempt."""
+        t, wide = tiled((state.t, factors))
+        tangent = rodas.push(
+            system, lambda b: lu.solve(wide, b), t, tiled(state.y), tiled(h), tiled(args),
+            tiled(ks), moved.y, d_args,
+        )  # fmt: skip
+        inner = rodas.inner(tangent.ks)
+
+        def value(time):
+            return rodas.between(moved.y, tangent.end, inner, (time - t) / tiled(h))
+
+        ys = put_outputs(moved.ys, tiled(times), t, tiled(after), value)
+        return Moved(jnp.where(tiled(accepted)[None], tangent.end, moved.y), ys)
 
     def norm(error, y, y1):
         scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(y1))
@@ -154,6 +198,9 @@ def march(
                     log.y,
                 ),
             )
+        moved = state.moved
+        if moved is not None:
+            moved = follow(moved, state, h, after, accepted, factors, step.ks)
         return State(
             i + 1,
             after,
@@ -164,6 +211,7 @@ def march(
             accepted,
             ys,
             log,
+            moved,
         )
 
     pattern = lu.pattern
@@ -181,12 +229,17 @@ def march(
             jnp.zeros((n, cells), bool),
             jnp.zeros((-(-n // control.every), *y0.shape), dtype),
         )
+    moved = None
+    if tangents is not None:
+        dy, d_args = merged(tangents.y), merged(tangents.args)
+        early = tiled(times <= t0[None])[:, None]
+        moved = Moved(dy, jnp.where(early, dy[None], jnp.zeros_like(dy)[None]))
     # Cells that fail at once still take part in the arithmetic.
     y = jnp.where(healthy[None], y0, jnp.zeros_like(y0))
     h = jnp.where(healthy & (h > 0.0), h, jnp.ones_like(h))
     first = State(
         jnp.zeros((), int), t0, h, y, status, jnp.zeros(cells, int), jnp.ones(cells, bool),
-        jnp.broadcast_to(y, (len(times), *y.shape)), log,
+        jnp.broadcast_to(y, (len(times), *y.shape)), log, moved,
     )  # fmt: skip
     state = jax.lax.while_loop(
         lambda s: jnp.any(s.status == RUNNING) & (s.attempts < n), attempt, first

@@ -16,6 +16,10 @@ class UnbalancedError(ValueError):
     """A reaction does not conserve elements and charge."""
 
 
+#: What takes part without being a species, by the process of a law, as databases write it.
+PARTNERS = {"cosmic ray": "CRP", "cosmic-ray photon": "CRPHOT", "photo": "PHOTON"}
+
+
 @dataclass(frozen=True)
 class Reaction:
     """One reaction with one law, valid in one range of temperatures.
@@ -36,7 +40,7 @@ class Reaction:
 
     >>> from simulators.chemistry.laws import CosmicRay
     >>> print(Reaction(("H2", "CRP"), ("H2+", "E-"), CosmicRay(0.9)))
-    H2 -> H2+ + e-
+    H2 + CRP -> H2+ + e-
     """
 
     reactants: tuple[str, ...]
@@ -67,6 +71,13 @@ class Reaction:
             )
 
     def __str__(self):
+        partner = PARTNERS.get(self.law.process)
+        left = self.reactants if partner is None else (*self.reactants, partner)
+        return f"{' + '.join(left)} -> {' + '.join(self.products)}"
+
+    @property
+    def formula(self):
+        """The species alone, without the particle or photon of a law."""
         return f"{' + '.join(self.reactants)} -> {' + '.join(self.products)}"
 
     @property

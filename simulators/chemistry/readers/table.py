@@ -119,7 +119,13 @@ def write(network, path):
         if re.search(r"[|\n\r]", reaction.where):
             raise ValueError(f"Network.write: where={reaction.where!r} of {reaction} holds a bar.")
         limits = f"{_plain(reaction.t_min)} {_plain(reaction.t_max)}"
-        fields = [str(reaction), _written(reaction.law), limits, reaction.outside, reaction.where]
+        fields = [
+            reaction.formula,
+            _written(reaction.law),
+            limits,
+            reaction.outside,
+            reaction.where,
+        ]
         lines.append(" | ".join(fields).rstrip(" |"))
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
