@@ -64,7 +64,7 @@ def sampled(out, key, model, abundances, i):
             n_warmup=150,
             n_draws=300,
             initial=laplace(target, best),
-                target_accept=0.9,
+            target_accept=0.9,
         )
 
     return kept(out / f"nuts-{i}.nc", sample)
