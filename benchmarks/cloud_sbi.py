@@ -3,7 +3,8 @@
     python -m benchmarks.cloud_sbi --network umist_rate12.csv --out cloud_sbi
 
 A sub-network of RATE12 of 25 species, ten abundances with errors of 0.2 dex, one of them an upper
-limit. Simulates clouds over the prior, trains NPE with the library's defaults and prints
+limit. Simulates clouds over the prior, trains NPE, an ensemble with the
+library's defaults, and prints
 (a) NPE's ranks (SBC, expected coverage, TARP) over the prior;
 (b) for the first three of `--mocks` clouds NPE against NUTS: differences of means in units of NUTS'
     standard deviation, ratios of the deviations, C2ST, and how many of NPE's draws are effective
@@ -74,7 +75,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--network", default="../shared/data/chemistry/umist_rate12.csv")
     parser.add_argument("--out", type=Path, default=Path("cloud_sbi"))
-    parser.add_argument("--simulations", type=int, default=20_000)
+    parser.add_argument("--simulations", type=int, default=30_000)
+    parser.add_argument("--members", type=int, default=3, help="of NPE's ensemble")
     parser.add_argument("--tests", type=int, default=1000, help="new clouds for the ranks")
     parser.add_argument("--mocks", type=int, default=50, help="clouds for NUTS")
     options = parser.parse_args()
@@ -82,7 +84,9 @@ def main():
     train_key, test_key, npe_key, key = jax.random.split(jax.random.key(1), 4)
     pairs = simulations(out / "train", train_key, model, options.simulations, TOGETHER)
     new = simulations(out / "test", test_key, model, options.tests, TOGETHER)
-    estimator = trained(npe, out / f"npe-{len(pairs)}", npe_key, pairs)
+    members = options.members
+    place = out / f"npe-{members}-{len(pairs)}"
+    estimator = trained(npe, place, npe_key, pairs, members=members)
     print(f"NPE, {len(new)} new clouds: {calibration(key, estimator, new)}", flush=True)
 
     exact = []

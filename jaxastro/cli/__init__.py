@@ -134,9 +134,9 @@ def _add_cloud(jobs):
     cloud.add_argument("--age", type=float, default=1e6, help="at which species are followed [yr]")
     cloud.add_argument("--out", type=Path, default=Path("cloud"), help="folder for the results")
     cloud.add_argument("--chains", type=_positive, default=4)
-    cloud.add_argument("--warmup", type=_positive, default=100, help="steps a chain")
-    cloud.add_argument("--draws", type=_positive, default=250, help="draws a chain")
-    cloud.add_argument("--simulations", type=_positive, default=4000, help="for NPE")
+    cloud.add_argument("--warmup", type=_positive, default=150, help="steps a chain")
+    cloud.add_argument("--draws", type=_positive, default=500, help="draws a chain")
+    cloud.add_argument("--simulations", type=_positive, default=10_000, help="for NPE")
     cloud.add_argument("--seed", type=int, default=0)
     cloud.add_argument("--fresh", action="store_true", help="discard an unfinished run")
 

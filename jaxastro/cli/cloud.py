@@ -6,6 +6,8 @@ from .report import Clock, save_figure, write_summary
 SHOWN = ("CO", "C", "C+", "O", "OH", "H2O", "HCO+", "H3+", "N2H+", "NH3", "HCN", "HC3N", "e-")
 #: Draws of NPE.
 DRAWS = 4000
+#: Networks of its ensemble; one alone is too narrow.
+MEMBERS = 3
 
 
 def run(args) -> int:
@@ -182,7 +184,7 @@ def _learnt(key, args, model, observed, clock):
     folder = args.out / "state" / f"npe-{len(pairs)}"
     if args.fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    estimator, _ = npe(trained, pairs, checkpoint=folder, progress=True)
+    estimator, _ = npe(trained, pairs, members=MEMBERS, checkpoint=folder, progress=True)
     draws = estimator.posterior(observed.log10_x).sample(drawn, DRAWS)
     return {name: np.asarray(draws[name]) for name in model.prior.names}
 
