@@ -75,6 +75,7 @@ def test_no_network(tmp_path, capsys):
     assert "no such file, and not 'compact'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_notebook(monkeypatch):
     """After the command, whose compiled programs it finds in the cache."""
     assert figures_of("cloud", monkeypatch) == 4

@@ -105,6 +105,7 @@ def test_image_without_arcs_is_refused(tmp_path, capsys):
     assert "no arcs to fit" in error and "\n" not in error
 
 
+@pytest.mark.slow
 def test_notebook(monkeypatch):
     """After the command, whose compiled programs it finds in the cache."""
     assert figures_of("lens", monkeypatch) == 3

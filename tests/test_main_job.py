@@ -58,6 +58,7 @@ def test_command_writes_everything_and_resumes(tmp_path, capsys):
     assert "--fresh" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_notebook(monkeypatch):
     # Two figures are of measurements that the notebook finds, or says that it lacks.
     assert figures_of("gd1", monkeypatch) == (4 if DATA.is_dir() else 2)
