@@ -24,7 +24,7 @@ from simulators.shared.fields import known
 
 #: Julian year [s].
 YEAR = 365.25 * 86400.0
-#: Cells that are integrated together: each of a block goes on until its slowest has ended.
+#: Cells that are integrated together where rates change: each goes on until the slowest has ended.
 BLOCK = 32
 #: Charges per hydrogen nucleus that initial abundances may be off by.
 NEUTRAL = 1e-12
@@ -70,7 +70,8 @@ def evolve(
     rtol: float = 1e-6,
     atol: float = 1e-21,
     max_steps: int = 4096,
-    block: int = BLOCK,
+    interpolate: bool = False,
+    block: int | None = None,
 ) -> History:
     r"""Integrate a network from t = 0, by an L-stable method with an analytic Jacobian.
 
@@ -90,9 +91,11 @@ def evolve(
             not named, or an array (S,); values, or the array's last axis, may be one for each cell.
         times: at which abundances are given [yr], rising, (T,).
         rtol, atol: of the error of each step, relative and absolute, per species. With the default
-            the error after 10^7 yr of a dark cloud is some 1e-4 or less; see `benchmarks`.
+            abundances of dark clouds above 1e-15 are right to some 1e-6; see `benchmarks`.
         max_steps: of a cell at most.
-        block: cells at a time: memory is that of a block, whatever their number. Cells whose
+        interpolate: let steps go over `times`, for many of them; see `solve`.
+        block: cells at a time: memory is that of a block, whatever their number. By default as many
+            as a core's cache holds, or 32 where rates change with abundances. Cells whose
             conditions are a function of time are taken all at once.
 
     Returns:
@@ -117,7 +120,7 @@ def evolve(
     y0, shape = starting(table.species, initial, () if moving and cells == (1,) else cells, times)
     if moving:
         conditions = _InSeconds(conditions)
-    control = float(rtol), float(atol), int(max_steps)
+    control = float(rtol), float(atol), int(max_steps), bool(interpolate)
     solution = _run(table, conditions, y0, YEAR * times, control, block, moving)
     y, result, steps = solution if shape else (a[..., 0] for a in solution)
     return History(times, y, result, steps, table.species)
@@ -249,6 +252,7 @@ def cells_in_blocks(function, block, y0, conditions):
 
     Reverse mode runs a block again, so that its memory is that of one block.
     """
+    block = BLOCK if block is None else block
     if y0.shape[-1] <= block:
         return function(y0, conditions)
     varying, fixed = eqx.partition(conditions, jax.tree.map(lambda a: jnp.ndim(a) == 1, conditions))
@@ -274,6 +278,7 @@ def _coefficients(table, conditions, y0):
 
 
 def _integrate(system, y0, times, args, control, block):
-    rtol, atol, max_steps = control
-    found = solve(system, y0, times, args, rtol=rtol, atol=atol, max_steps=max_steps, block=block)
+    rtol, atol, max_steps, interpolate = control
+    settings = {"max_steps": max_steps, "interpolate": interpolate, "block": block}
+    found = solve(system, y0, times, args, rtol=rtol, atol=atol, **settings)
     return found.ys, found.result, found.steps

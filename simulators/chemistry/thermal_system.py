@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 
 from simulators.chemistry.conditions import Conditions
 from simulators.chemistry.evolve import (
-    BLOCK,
     YEAR,
     History,
     cells_in_blocks,
@@ -153,7 +152,7 @@ def evolve_temperature(
     rtol: float = 1e-6,
     atol: float = 1e-21,
     max_steps: int = 4096,
-    block: int = BLOCK,
+    block: int | None = None,
 ) -> tuple[History, Float[Array, "T *B"]]:
     """Integrate a network with the gas's temperature, at constant density.
 
