@@ -5,10 +5,10 @@
 NPE of the normalisation of the subhaloes' mass function and of the half-mode mass, marginal over
 each lens, its source and its subhaloes. What one image says is learnt first, by NPE of all single
 images of one half of the simulated sets; its embedding then makes eight numbers of an image, and
-NPE for sets of 1, 5 and 20 lenses learns from their means over the other half. (Products of posteriors of single images are right in principle; small
-errors that all share multiply, and of 20 lenses they covered 15, 29 and 67 per cent of truths by
-their regions of 50, 68 and 90. A `DeepSet` of all images at once, trained on 6000 sets, learnt the
-sets by heart.)
+NPE for sets of 1, 5 and 20 lenses learns from their means over the other half. (Products of
+posteriors of single images are right in principle; small errors that all share multiply, and of 20
+lenses they covered 15, 29 and 67 per cent of truths by their regions of 50, 68 and 90. A `DeepSet`
+of all images at once, trained on 6000 sets, learnt the sets by heart.)
 
 For `--trials` truths from the prior and sets of 1, 5 and 20 new lenses of each it prints widths,
 bias, z-scores and the coverage of regions of highest density. A value in brackets is what a right
