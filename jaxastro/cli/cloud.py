@@ -106,7 +106,8 @@ def _chemistry(args, table, conditions, initial, history, followed, clock):
             mine = [share for share in shares if sign * share.rate > 0.0]
             total = sum(share.rate for share in mine)
             lines += [f"  {what}, {abs(total):.2e} / s:"]
-            lines += [f"    {share.rate / total:6.1%}  {share.reaction}" for share in mine[:5]]
+            shown = [share for share in mine[:5] if share.rate / total > 1e-3]
+            lines += [f"    {share.rate / total:6.1%}  {share.reaction}" for share in shown]
         values = log_sensitivities(table, conditions, initial, time, name)
         clock.say(f"sensitivities of {name}")
         most = ranked(table, values, 10)
