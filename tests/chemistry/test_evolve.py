@@ -68,6 +68,15 @@ def test_primordial_gas_is_that_of_scipy(history, cell):
     assert history.result.tolist() == [SUCCESS, SUCCESS] and history.n_failed == 0
 
 
+def test_many_times_by_interpolation():
+    gas, times = Conditions(n_H=1e3, temperature=1e3), jnp.linspace(1e2, 1e4, 50)
+    ends, between = (
+        evolve(IONISES, gas, {"H": 1.0}, times, rtol=1e-5, interpolate=yes) for yes in (False, True)
+    )
+    assert ends.steps > 50 > between.steps
+    np.testing.assert_allclose(between["e-"], ends["e-"], rtol=1e-3)
+
+
 def test_elements_and_charge_are_conserved(history):
     hydrogen = {"H": 1, "H+": 1, "H-": 1, "H2": 2, "H2+": 2}
     helium = {"He": 1, "He+": 1, "He++": 1}
