@@ -8,12 +8,13 @@ SHOWN = ("CO", "C", "C+", "O", "OH", "H2O", "HCO+", "H3+", "N2H+", "NH3", "HCN",
 DRAWS = 4000
 #: Networks of its ensemble; one alone is too narrow.
 MEMBERS = 3
+#: Times at which abundances are written and drawn [yr].
+TIMES = [10.0 ** (2.0 + i / 12.0) for i in range(61)]
 
 
 def run(args) -> int:
     """The job; returns the exit status."""
     import jax.numpy as jnp
-    import numpy as np
 
     from simulators.chemistry import RateTable
     from simulators.chemistry.dark_cloud import low_metal
@@ -29,7 +30,7 @@ def run(args) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     table, initial = RateTable.of(network), low_metal(network)
     table.warn_outside(conditions)
-    times = jnp.asarray(np.geomspace(1e2, 1e7, 61))
+    times = jnp.asarray(TIMES)
     history = evolve(table, conditions, initial, times)
     if history.n_failed:
         raise ValueError(f"the integration ended early, with result {int(history.result)}.")
@@ -217,7 +218,7 @@ def _at_median(simulator, draws, observed):
     from simulators.chemistry.figures import abundance_figure
 
     median = {name: jnp.asarray(np.median(values)) for name, values in draws.items()}
-    times = jnp.asarray(np.geomspace(1e2, 1e7, 61))
+    times = jnp.asarray(TIMES)
     history = evolve(simulator.table, simulator.at(median), simulator.initial, times)
     age = 10.0 ** float(median["log10_age"])
     return abundance_figure(history, list(observed.names), observed, age)

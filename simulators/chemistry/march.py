@@ -125,20 +125,24 @@ def march(
         """(P, ..., B) -> (..., P B)."""
         return jax.tree.map(lambda a: jnp.concatenate(list(a), axis=-1), tree)
 
+    if tangents is not None:
+        wide_args, wide_times = tiled((args, times))
+        dy, d_args = merged(tangents)
+
     def follow(moved, state, h, after, accepted, factors, ks):
         """The tangents after an attempt."""
-        t, wide = tiled((state.t, factors))
+        given = tiled((state.t, state.y, h, after, accepted, factors, ks))
+        t, y, h, after, accepted, factors, ks = given
         tangent = rodas.push(
-            system, lambda b: lu.solve(wide, b), t, tiled(state.y), tiled(h), tiled(args),
-            tiled(ks), moved.y, d_args,
-        )  # fmt: skip
+            system, lambda b: lu.solve(factors, b), t, y, h, wide_args, ks, moved.y, d_args
+        )
         inner = rodas.inner(tangent.ks)
 
         def value(time):
-            return rodas.between(moved.y, tangent.end, inner, (time - t) / tiled(h))
+            return rodas.between(moved.y, tangent.end, inner, (time - t) / h)
 
-        ys = put_outputs(moved.ys, tiled(times), t, tiled(after), value)
-        return Moved(jnp.where(tiled(accepted)[None], tangent.end, moved.y), ys)
+        ys = put_outputs(moved.ys, wide_times, t, after, value)
+        return Moved(jnp.where(accepted[None], tangent.end, moved.y), ys)
 
     def norm(error, y, y1):
         scale = control.atol + control.rtol * jnp.maximum(jnp.abs(y), jnp.abs(y1))
@@ -231,7 +235,6 @@ def march(
         )
     moved = None
     if tangents is not None:
-        dy, d_args = merged(tangents.y), merged(tangents.args)
         early = tiled(times <= t0[None])[:, None]
         moved = Moved(dy, jnp.where(early, dy[None], jnp.zeros_like(dy)[None]))
     # Cells that fail at once still take part in the arithmetic.
