@@ -8,59 +8,35 @@ light profiles, the cosmology, and the observation. Its conventions, and how the
   ellipses $e_1 + i e_2 = -\frac{1 - q}{1 + q} e^{2 i \phi}$ and for the shear
   $\gamma_1 + i \gamma_2 = -\gamma_\mathrm{ext} e^{2 i \phi_\mathrm{ext}}$.
 - radii along the intermediate axis, $\sqrt{a b}$: as here.
+- light is in flux per arcsec^2 in analytic profiles and per pixel of the image in pixelated ones,
+  and the width of a Gaussian PSF is in pixels; here it is all per arcsec^2 and in arcsec.
+- a field of view of the image from 0 to its size is that size alone, centred on the origin, as
+  COOLEST's own code has it. A PSF is divided by its sum.
 
-Only point estimates are read. Files that a template refers to (images, PSFs, chains) are left
-alone.
+One estimate of each parameter is read. Of the files that a template refers to, pixelated profiles,
+the image, its noise map and mask and the PSF are; chains, other noise and the rest of the
+instrument are left alone. COOLEST leaves open what the strength of a lens refers to where there are
+several planes: here, as if each were alone in front of the farthest source.
 """
 
+import itertools
 import json
-import math
 from pathlib import Path
-
-import equinox as eqx
-import jax
 
 from simulators.lensing import light as lights
 from simulators.lensing import mass as masses
+from simulators.lensing.coolest_model import CoolestModel
+from simulators.lensing.coolest_observation import read_observation, write_observation
 from simulators.lensing.coolest_profiles import LIGHT, MASS, read_profile, write_profile
 from simulators.lensing.cosmology import Cosmology
-from simulators.lensing.grid import Grid
-from simulators.lensing.light import AbstractLight
-from simulators.lensing.mass import AbstractMass
-from simulators.shared.fields import as_float
+from simulators.lensing.observe_coolest import ESTIMATES, Reading, Writing, extent
+from simulators.lensing.planes import MultiPlane
 
 
-def _optional(value):
-    return None if value is None else as_float(value)
+def read_coolest(path, *, estimate="point", skip=()) -> CoolestModel:
+    """Read a template, and the FITS files beside it, from a JSON file.
 
-
-class CoolestModel(eqx.Module):
-    """What a COOLEST template says of a lens with one lens plane and one source.
-
-    Attributes:
-        lens: all mass at `z_lens`, or None.
-        source: light at `z_source`, or None.
-        lens_light: light at `z_lens`, or None.
-        z_lens, z_source: redshifts.
-        cosmology: a flat `Cosmology`.
-        grid: pixels of the observation, or None.
-        noise: standard deviation of uniform noise [electrons / s], or None.
-        psf_fwhm: full width at half maximum of a Gaussian PSF [arcsec], or None.
-    """
-
-    lens: AbstractMass | None
-    source: AbstractLight | None
-    lens_light: AbstractLight | None
-    z_lens: jax.Array = eqx.field(converter=as_float)
-    z_source: jax.Array = eqx.field(converter=as_float)
-    cosmology: Cosmology = eqx.field(default_factory=Cosmology)
-    grid: Grid | None = None
-    noise: jax.Array | None = eqx.field(converter=_optional, default=None)
-    psf_fwhm: jax.Array | None = eqx.field(converter=_optional, default=None)
-
-
-def read_coolest(path) -> CoolestModel:
-    """Read a template from a JSON file.
+    Data (not profiles) that a template refers to and that are not there are None, with a warning.
 
     Raises:
         FileNotFoundError: for a file that is not there.
@@ -73,24 +49,42 @@ def read_coolest(path) -> CoolestModel:
         template = json.loads(path.read_text())
     except ValueError as error:
         raise ValueError(f"read_coolest: {str(path)!r} is no JSON file ({error}).") from error
-    return from_coolest(template)
+    try:
+        return from_coolest(template, path.parent, estimate=estimate, skip=skip)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"read_coolest: in {str(path)!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"read_coolest: in {str(path)!r}: {error}") from error
 
 
 def write_coolest(path, model: CoolestModel):
-    """Write a template to a JSON file; see `to_coolest`."""
-    Path(path).write_text(json.dumps(to_coolest(model), indent=2, sort_keys=True) + "\n")
+    """Write a template to a JSON file, and pixels to FITS files beside it; see `to_coolest`."""
+    path = Path(path)
+    writing = Writing(path.stem)
+    template = _template(model, writing)
+    writing.save(path.parent)
+    path.write_text(json.dumps(template, indent=2, sort_keys=True) + "\n")
 
 
-def from_coolest(template) -> CoolestModel:
+def from_coolest(template, folder=None, *, estimate="point", skip=()) -> CoolestModel:
     """The model in a template, a dictionary as `json.load` gives it.
 
-    The source is the entity of the largest redshift. Profiles without any point estimate are left
-    out: they are not filled in yet. amp of our profiles is I_eff, per arcsec^2.
+    The source is the farthest entity. Profiles without any estimate are left out: they are not
+    filled in yet. amp of our profiles is I_eff, per arcsec^2. Templates that COOLEST's Python
+    interface pickled ('_pyAPI') are read as well; no code is run.
+
+    Args:
+        template: the dictionary.
+        folder: where the FITS files are that it refers to; None leaves data out and refuses
+            pixelated profiles.
+        estimate: "point" for the point estimates, "mean" or "median" for those of the posterior.
+        skip: types of profiles to leave out, as ("IrregularGrid",).
 
     Raises:
-        ValueError: for a dictionary that is no template, more than one lens plane or source plane,
-            profiles that we do not have (the message names those we have), parameters without a
-            value, or a cosmology that is not flat.
+        FileNotFoundError: for a pixelated profile whose file is not there.
+        ValueError: for a dictionary that is no template, a farthest entity with mass, profiles
+            that we do not have (the message names those we have), parameters without an estimate,
+            pixels that do not match, or a cosmology that is not flat.
 
     >>> from simulators.lensing.mass import SIE
     >>> template = to_coolest(CoolestModel(SIE(1.2, 0.1, 0.0), None, None, 0.5, 2.0))
@@ -101,92 +95,88 @@ def from_coolest(template) -> CoolestModel:
     """
     if not isinstance(template, dict) or template.get("standard") != "COOLEST":
         raise ValueError(
-            "from_coolest: this is no COOLEST template (its `standard` is not 'COOLEST'); give the "
-            "plain JSON template, not the pickled one ('_pyAPI')."
+            "from_coolest: this is no COOLEST template (its `standard` is not 'COOLEST'); give one."
         )
-    entities = template.get("lensing_entities") or []
-    redshifts = sorted({float(entity["redshift"]) for entity in entities})
-    if len(redshifts) != 2:
+    if estimate not in ESTIMATES:
         raise ValueError(
-            f"from_coolest: the entities have redshifts {redshifts}; a lens plane and a source "
-            "plane can be read."
+            f"from_coolest: argument `estimate` = {estimate!r}; give one of {', '.join(ESTIMATES)}."
         )
-    z_lens, z_source = redshifts
-    found = {}
-    for kind, table in (("mass", MASS), ("light", LIGHT)):
-        for z in redshifts:
-            rows = [
-                row
-                for e in entities
-                if float(e["redshift"]) == z
-                for row in e.get(f"{kind}_model") or []
-            ]
-            parts = [part for part in (read_profile(table, row) for row in rows) if part]
-            found[kind, z] = sum(parts[1:], parts[0]) if parts else None
-    if found["mass", z_source] is not None:
-        raise ValueError("from_coolest: the source has mass; only its light can be read.")
-    observation = template.get("observation") or {}
-    noise = observation.get("noise") or {}
-    psf = (template.get("instrument") or {}).get("psf") or {}
+    template = _unpickled(template)
+    skip = (skip,) if isinstance(skip, str) else tuple(skip)
+    reading = Reading(folder, estimate, skip, _pixel_size(template))
+    entities = template.get("lensing_entities") or []
+    redshifts = sorted({_redshift(entity) for entity in entities})
+    rows = {
+        (kind, z): [
+            profile
+            for entity in entities
+            if _redshift(entity) == z
+            for row in entity.get(f"{kind}_model") or []
+            if (profile := read_profile(table, row, reading, entity.get("name", "")))
+        ]
+        for kind, table in (("mass", MASS), ("light", LIGHT))
+        for z in redshifts
+    }
+    found = {key: sum(parts[1:], parts[0]) if parts else None for key, parts in rows.items()}
+    near, far = redshifts, None
+    # One plane alone is the lens where it has mass, and else a source.
+    if len(near) > 1 or (near and found["mass", near[0]] is None):
+        *near, far = near
+    if far is not None and found["mass", far] is not None:
+        raise ValueError(
+            f"from_coolest: the farthest entity, at redshift {far}, has mass, which deflects "
+            "nothing; only its light can be read."
+        )
+    cosmology = _read_cosmology(template.get("cosmology") or {})
+    lens = [found["mass", z] for z in near]
+    light = tuple(found["light", z] for z in near)
+    if len(near) > 1:
+        lens = [masses.Sheet(0.0) if part is None else part for part in lens]
+        lens = [MultiPlane(tuple(lens), near, far, cosmology)]
     return CoolestModel(
-        found["mass", z_lens],
-        found["light", z_source],
-        found["light", z_lens],
-        z_lens,
-        z_source,
-        _read_cosmology(template.get("cosmology") or {}),
-        _read_grid(observation.get("pixels") or {}),
-        noise.get("std_dev") if noise.get("type") == "UniformGaussianNoise" else None,
-        psf.get("fwhm") if psf.get("type") == "GaussianPSF" else None,
+        lens[0] if lens else None,
+        found.get(("light", far)),
+        light if len(near) > 1 else light[0] if light else None,
+        near if len(near) > 1 else near[0] if near else None,
+        far,
+        cosmology,
+        pixel_size=reading.pixel_size,
+        **read_observation(template, reading),
     )
 
 
 def to_coolest(model: CoolestModel) -> dict:
-    """A template, ready for `json.dump`.
+    """A template, ready for `json.dump`; for a model with pixels see `write_coolest`.
 
     Raises:
         ValueError: for profiles that COOLEST does not have, a centre of the shear or of a sheet off
-            the origin, a grid that is turned, or a cosmology that is not flat LCDM.
+            the origin, a grid that is turned, pixels, what is measured in pixels of the image where
+            there are none, a plane without a redshift, or a cosmology that is not flat LCDM.
     """
-    mass, field = [], []
-    for part in _parts(model.lens):
-        profile = write_profile(MASS, part)
-        (field if isinstance(part, masses.Shear | masses.Sheet) else mass).append(profile)
-    light = [write_profile(LIGHT, part) for part in _parts(model.lens_light)]
-    source = [write_profile(LIGHT, part) for part in _parts(model.source)]
-    z_lens, z_source = float(model.z_lens), float(model.z_source)
-    entities = [_entity("lens", "Galaxy", z_lens, mass, light)]
-    if field:
-        entities.append(_entity("field", "MassField", z_lens, field))
-    entities.append(_entity("source", "Galaxy", z_source, [], source))
-    noise, psf = {"type": None}, {"type": None, "description": None}
-    if model.noise is not None:
-        noise = {"type": "UniformGaussianNoise", "std_dev": float(model.noise)}
-    if model.psf_fwhm is not None:
-        psf = {"type": "GaussianPSF", "description": None, "fwhm": float(model.psf_fwhm)}
-    pixels = _write_grid(model.grid)
-    size = None if model.grid is None else float(model.grid.pixel_scale)
+    return _template(model, Writing())
+
+
+def _template(model, writing):
+    grid, size = model.grid, model.pixel_size
+    if size is None and grid is not None:
+        size = grid.pixel_scale
+    writing.pixel_size = None if size is None else float(size)
+    lenses = model.lens.lenses if model.several else (model.lens,)
+    redshifts = model.lens.redshifts if model.several else [model.z_lens]
+    entities = []
+    every = zip(lenses, model.lights(), redshifts, strict=True)
+    for number, (lens, light, z) in enumerate(every, 1):
+        name = f"lens {number}" if model.several else "lens"
+        entities += _entities(name, lens, light, z, writing)
+    entities += _entities("source", None, model.source, model.z_source, writing)
     return {
         "standard": "COOLEST",
         "mode": "MAP",
         "meta": {},
         "coordinates_origin": {"ra": "00h00m00s", "dec": "+00d00m00s"},
         "cosmology": _write_cosmology(model.cosmology),
-        "instrument": {
-            "name": "",
-            "band": "",
-            "pixel_size": size,
-            "readout_noise": None,
-            "psf": psf,
-        },
         "lensing_entities": entities,
-        "observation": {
-            "exposure_time": None,
-            "mag_sky_brightness": None,
-            "mag_zero_point": None,
-            "noise": noise,
-            "pixels": pixels,
-        },
+        **write_observation(model, writing),
     }
 
 
@@ -196,13 +186,72 @@ def _parts(whole):
     return whole.parts if isinstance(whole, masses.Composite | lights.Composite) else (whole,)
 
 
-def _entity(name, kind, redshift, mass, light=None):
-    entity = {"name": name, "type": kind, "redshift": redshift, "mass_model": mass}
-    return entity if light is None else entity | {"light_model": light}
+def _entities(name, lens, light, redshift, writing):
+    """A galaxy, and fields of mass, in the order of the parts of the lens."""
+    if redshift is None:
+        if lens is None and light is None:
+            return []
+        raise ValueError(f"to_coolest: the {name} has no redshift; give the model one.")
+    out = []
+    for field, parts in itertools.groupby(
+        _parts(lens), lambda part: isinstance(part, masses.Shear | masses.Sheet)
+    ):
+        kind = "MassField" if field else "Galaxy"
+        out.append(
+            {
+                "name": f"field of {name}" if field else name,
+                "type": kind,
+                "redshift": float(redshift),
+                "mass_model": [write_profile(MASS, part, writing) for part in parts],
+            }
+            | ({} if field else {"light_model": []})
+        )
+    rows = [write_profile(LIGHT, part, writing) for part in _parts(light)]
+    galaxies = [entity for entity in out if entity["type"] == "Galaxy"]
+    if galaxies:
+        galaxies[0]["light_model"] = rows
+    elif rows or not out:
+        empty = {"name": name, "type": "Galaxy", "redshift": float(redshift), "mass_model": []}
+        out.append(empty | {"light_model": rows})
+    return out
+
+
+def _redshift(entity):
+    value = entity.get("redshift")
+    if not isinstance(value, int | float) or not value >= 0.0:
+        raise ValueError(
+            f"from_coolest: the redshift of {entity.get('name')!r} is {value!r}; give a number, if "
+            "only one that puts the planes in order."
+        )
+    return float(value)
+
+
+def _pixel_size(template):
+    """Side of a pixel [arcsec], or None."""
+    size = (template.get("instrument") or {}).get("pixel_size")
+    pixels = (template.get("observation") or {}).get("pixels") or {}
+    return float(size) if size else extent(pixels, "the image")[1]
+
+
+def _unpickled(value):
+    """Plain dictionaries and lists of those that jsonpickle marks with the names of classes."""
+    if isinstance(value, list):
+        return [_unpickled(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "py/id" in value:
+        raise ValueError(
+            "from_coolest: the template refers to its objects by number ('py/id'); write it as "
+            "plain JSON with COOLEST's `dump_simple`."
+        )
+    for key in ("py/seq", "py/tuple"):
+        if key in value:
+            return _unpickled(value[key])
+    return {key: _unpickled(v) for key, v in value.items() if not key.startswith("py/")}
 
 
 def _read_cosmology(values):
-    name = values.get("astropy_name", "FlatLambdaCDM")
+    name = values.get("astropy_name") or "FlatLambdaCDM"
     if name != "FlatLambdaCDM":
         raise ValueError(f"from_coolest: the cosmology is {name!r}; 'FlatLambdaCDM' can be read.")
     return Cosmology(values.get("H0", 70.0), values.get("Om0", 0.3))
@@ -216,36 +265,3 @@ def _write_cosmology(cosmology):
         )
     values = {"H0": float(cosmology.H0), "Om0": float(cosmology.Om0)}
     return values | {"astropy_name": "FlatLambdaCDM"}
-
-
-def _read_grid(pixels):
-    width, height = pixels.get("num_pix_x"), pixels.get("num_pix_y")
-    if not width or not height:
-        return None
-    (left, right), (bottom, top) = pixels["field_of_view_x"], pixels["field_of_view_y"]
-    scale = (right - left) / width
-    if scale <= 0.0 or not math.isclose(scale, (top - bottom) / height, rel_tol=1e-6):
-        raise ValueError(
-            f"from_coolest: {width} x {height} pixels over {right - left} x {top - bottom} arcsec "
-            "are not square; they cannot be read."
-        )
-    return Grid((height, width), scale, 0.0, 0.5 * (left + right), 0.5 * (bottom + top))
-
-
-def _write_grid(grid):
-    if grid is None:
-        empty = {"field_of_view_x": [0, 0], "field_of_view_y": [0, 0]}
-        return empty | {"num_pix_x": 0, "num_pix_y": 0, "fits_file": {"path": None}}
-    if float(grid.rotation) != 0.0:
-        raise ValueError(
-            f"to_coolest: the grid is turned by {grid.rotation} rad; COOLEST's axes are those of "
-            "the image: turn the model, and give a grid of rotation 0."
-        )
-    out = {"num_pix_x": grid.shape[1], "num_pix_y": grid.shape[0], "fits_file": {"path": None}}
-    for axis, size, centre in (
-        ("x", grid.shape[1], grid.center_x),
-        ("y", grid.shape[0], grid.center_y),
-    ):
-        half = 0.5 * size * float(grid.pixel_scale)
-        out[f"field_of_view_{axis}"] = [float(centre) - half, float(centre) + half]
-    return out

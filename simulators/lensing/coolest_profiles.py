@@ -7,6 +7,7 @@ import numpy as np
 
 from simulators.lensing import light as lights
 from simulators.lensing import mass as masses
+from simulators.lensing.observe_coolest import ESTIMATES
 
 
 def to_ellipticity(q, phi):
@@ -58,19 +59,50 @@ class Profile:
     placed: bool = True
     fixed: dict = dataclasses.field(default_factory=dict)
 
+    #: COOLEST's (amount, angle): without an amount of that value the angle says nothing.
+    idle = ("q", "phi", 1.0)
+
     def parameters(self):
         """The names in COOLEST."""
         names = [*self.names, *(("q", "phi") if self.elliptical else ())]
         return [*names, *(("center_x", "center_y") if self.placed else ())]
 
+    def values(self, given, reading, what):
+        """COOLEST's parameters of a profile, or None where the template has none at all.
+
+        The angle of what is round is not needed.
+        """
+        out = {key: reading.value(given.get(key) or {}) for key in self.parameters()}
+        amount, angle, idle = self.idle
+        if angle in out and out[angle] is None and out[amount] == idle:
+            out[angle] = 0.0
+        missing = [key for key, value in out.items() if value is None]
+        if len(missing) == len(out):
+            return None
+        if missing:
+            raise ValueError(
+                f"from_coolest: there is no {' '.join(ESTIMATES[reading.estimate])} for "
+                f"{', '.join(map(repr, missing))} of {what}; give one, take another `estimate` "
+                f"({', '.join(ESTIMATES)}), or give skip=({what.split()[0]!r},) to leave it out."
+            )
+        return out
+
     def read(self, values):
         """Our profile from a dictionary of COOLEST's parameters."""
         fields = {ours: values[theirs] for theirs, ours in self.names.items()}
         if self.elliptical:
+            if not values["q"] > 0.0:
+                raise ValueError(
+                    f"`q` = {values['q']}; give the minor over the major axis, above 0."
+                )
             fields["e1"], fields["e2"] = to_ellipticity(values["q"], values["phi"])
         if self.placed:
             fields |= {key: values[key] for key in ("center_x", "center_y")}
         return self.kind(**fields)
+
+    def row(self, part, writing):
+        """The parameters of a template's profile."""
+        return {key: _parameter(value) for key, value in self.write(part).items()}
 
     def write(self, part):
         """COOLEST's parameters of our profile."""
@@ -86,7 +118,7 @@ class Profile:
         """Refuse what COOLEST cannot say."""
         fixed = self.fixed | ({} if self.placed else {"center_x": 0.0, "center_y": 0.0})
         for key, value in fixed.items():
-            if getattr(part, key) != value:
+            if getattr(part, key, value) != value:
                 raise ValueError(
                     f"to_coolest: `{key}` = {getattr(part, key)} of {type(part).__name__}; COOLEST "
                     f"has {value} only."
@@ -94,6 +126,8 @@ class Profile:
 
 
 class _Shear(Profile):
+    idle = ("gamma_ext", "phi_ext", 0.0)
+
     def read(self, values):
         return masses.Shear(*_components(values["gamma_ext"], values["phi_ext"]))
 
@@ -126,15 +160,59 @@ def _unit(w_c, w_t):
     return (math.hypot(1.0, w_c) - w_c) - (math.hypot(1.0, w_t) - w_t)
 
 
+class _Cored(Profile):
+    """Without its core: COOLEST does not say which radius theta_E is for a lens with one."""
+
+    def parameters(self):
+        return [*Profile.parameters(self), "r_core"]
+
+    def read(self, values):
+        if values["r_core"] != 0.0:
+            raise ValueError(
+                f"`r_core` = {values['r_core']}, and COOLEST does not say which radius theta_E is "
+                "for a lens with a core; give 0."
+            )
+        return Profile.read(self, values)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pixels(Profile):
+    """Values on a regular grid, in a file.
+
+    Attributes:
+        name: what the file is called when it is written.
+        counts: whether the values are flux per pixel of the image.
+    """
+
+    name: str = ""
+    counts: bool = False
+
+    def values(self, given, reading, what):
+        values, place = reading.image(given.get("pixels") or {}, what)
+        return place | {"values": values / reading.area(what) if self.counts else values}
+
+    def read(self, values):
+        return self.kind(**values)
+
+    def row(self, part, writing):
+        self.check(part)
+        area = writing.size("light on pixels") ** 2 if self.counts else 1.0
+        place = (float(getattr(part, key)) for key in ("pixel_scale", "center_x", "center_y"))
+        return {"pixels": writing.image(self.name, np.asarray(part.values) * area, *place)}
+
+
 _SIZE = {"theta_E": "theta_E"}
 MASS = {
     "SIE": Profile(masses.SIE, _SIZE),
     "PEMD": Profile(masses.EPL, _SIZE | {"gamma": "gamma"}),
+    "NIE": _Cored(masses.SIE, _SIZE),
+    "SPEMD": _Cored(masses.EPL, _SIZE | {"gamma": "gamma"}),
     "Chameleon": _Chameleon(masses.Chameleon, {"b": "alpha_1", "s_c": "w_c", "s_t": "w_t"}),
     "ExternalShear": _Shear(
         masses.Shear, {"gamma_ext": "gamma1", "phi_ext": "gamma2"}, False, False
     ),
     "ConvergenceSheet": Profile(masses.Sheet, {"kappa_s": "kappa_ext"}, False, False),
+    "PixelatedRegularGridPotential": _Pixels(masses.PixelPotential, {}, name="potential"),
 }
 LIGHT = {
     "Sersic": Profile(
@@ -145,47 +223,52 @@ LIGHT = {
     "Shapelets": Profile(
         lights.Shapelets, {"amps": "amp", "n_max": "n_max", "beta": "beta"}, elliptical=False
     ),
+    "Uniform": Profile(lights.Uniform, {"A": "amp"}, False, False),
+    "PixelatedRegularGrid": _Pixels(
+        lights.PixelSource, {}, fixed={"order": 1}, name="light", counts=True
+    ),
+}
+# Why some of COOLEST's profiles cannot be read.
+REASONS = {
+    "NFW": "its rho_c has no unit",
+    "LensedPS": "these are images of points, no surface brightness",
+    "IrregularGrid": "interpolate it onto a PixelatedRegularGrid",
+    "PixelatedRegularGridFullyDefined": "give a PixelatedRegularGridPotential",
 }
 
 
-def read_profile(table, row):
-    """Our profile, or None where the template has no value at all."""
-    name = row["type"]
-    if name not in table:
-        raise ValueError(
-            f"from_coolest: there is no counterpart of COOLEST's {name!r} here; there are those of "
-            f"{', '.join(table)}."
-        )
-    given = row.get("parameters") or {}
-    values = {key: _estimate(given.get(key) or {}) for key in table[name].parameters()}
-    missing = [key for key, value in values.items() if value is None]
-    if len(missing) == len(values):
+def read_profile(table, row, reading, owner):
+    """Our profile, or None where it is skipped or the template has no value at all.
+
+    `owner` is the name of the galaxy or field, for messages.
+    """
+    name = row.get("type")
+    if name in reading.skip:
         return None
-    if missing:
+    what = f"{name} of {owner!r}"
+    if name not in table:
+        reason = f" ({REASONS[name]})" if name in REASONS else ""
         raise ValueError(
-            f"from_coolest: {', '.join(map(repr, missing))} of {name} have no point estimate; give "
-            "values."
+            f"from_coolest: {what}: there is no counterpart of COOLEST's {name!r} here{reason}; "
+            f"there are those of {', '.join(table)}; to leave it out, give skip=({name!r},)."
         )
-    return table[name].read(values)
+    values = table[name].values(row.get("parameters") or {}, reading, what)
+    try:
+        return None if values is None else table[name].read(values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"from_coolest: {what}: {error}") from error
 
 
-def _estimate(parameter):
-    return (parameter.get("point_estimate") or {}).get("value")
-
-
-def write_profile(table, part):
+def write_profile(table, part, writing):
     """A profile of a template."""
     if type(part) is masses.SIS:
         part = masses.SIE(part.theta_E, center_x=part.center_x, center_y=part.center_y)
     for name, profile in table.items():
         if type(part) is profile.kind:
-            return {
-                "type": name,
-                "parameters": {key: _parameter(v) for key, v in profile.write(part).items()},
-            }
+            return {"type": name, "parameters": profile.row(part, writing)}
     raise ValueError(
         f"to_coolest: there is no counterpart of {type(part).__name__} in COOLEST; there are those "
-        f"of {', '.join(profile.kind.__name__ for profile in table.values())}."
+        f"of {', '.join(dict.fromkeys(profile.kind.__name__ for profile in table.values()))}."
     )
 
 

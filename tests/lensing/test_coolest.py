@@ -21,68 +21,15 @@ from simulators.lensing.coolest import (
 from simulators.lensing.coolest_profiles import LIGHT, MASS
 from simulators.lensing.cosmology import Cosmology
 from simulators.lensing.grid import Grid
+from tests.coolest_template import a_template, assert_same, estimated, profile
 
 pytestmark = pytest.mark.skipif(
     not jax.config.jax_enable_x64, reason="conversions are compared to rounding"
 )
 
 
-def _row(name, **values):
-    parameters = {key: {"point_estimate": {"value": value}} for key, value in values.items()}
-    return {"type": name, "parameters": parameters}
-
-
-def _template():
-    """In the layout of the standard, with a profile that is not filled in."""
-    place = {"center_x": 0.1, "center_y": -0.05}
-    lens = {
-        "name": "a lens",
-        "type": "Galaxy",
-        "redshift": 0.5,
-        "mass_model": [
-            _row("PEMD", theta_E=1.27, gamma=2.035, q=0.7, phi=32.0, **place),
-            _row("SIE", theta_E=0.2, q=0.6, phi=0.0, center_x=1.0, center_y=0.0),
-            _row("Chameleon", b=0.4, s_c=0.1, s_t=1.5, q=0.8, phi=-60.0, **place),
-        ],
-        "light_model": [
-            _row("Sersic", I_eff=3.0, theta_eff=0.8, n=4.0, q=0.8, phi=-20.0, **place),
-            _row("Sersic", I_eff=None, theta_eff=None, n=None, q=None, phi=None),
-        ],
-    }
-    field = {
-        "name": "a field",
-        "type": "MassField",
-        "redshift": 0.5,
-        "mass_model": [
-            _row("ExternalShear", gamma_ext=0.07, phi_ext=40.0),
-            _row("ConvergenceSheet", kappa_s=0.02),
-        ],
-    }
-    source = {
-        "name": "a source",
-        "type": "Galaxy",
-        "redshift": 2.0,
-        "mass_model": [],
-        "light_model": [
-            _row("Sersic", I_eff=1.0, theta_eff=0.23, n=2.3, q=0.9, phi=90.0, **place),
-            _row("Shapelets", amps=[1.0, 0.2, -0.1], n_max=1, beta=0.2, **place),
-        ],
-    }
-    pixels = {"field_of_view_x": [-3.0, 2.0], "field_of_view_y": [-2.0, 2.0]}
-    return {
-        "standard": "COOLEST",
-        "cosmology": {"astropy_name": "FlatLambdaCDM", "H0": 73.0, "Om0": 0.3},
-        "instrument": {"psf": {"type": "GaussianPSF", "fwhm": 0.12}},
-        "lensing_entities": [source, lens, field],
-        "observation": {
-            "noise": {"type": "UniformGaussianNoise", "std_dev": 0.05},
-            "pixels": pixels | {"num_pix_x": 50, "num_pix_y": 40},
-        },
-    }
-
-
 def test_template_is_read():
-    model = from_coolest(_template())
+    model = from_coolest(a_template())
     assert [type(part).__name__ for part in model.lens.parts] == [
         "EPL",
         "SIE",
@@ -92,7 +39,7 @@ def test_template_is_read():
     ]
     assert type(model.lens_light) is lights.Sersic and len(model.source.parts) == 2
     assert (model.z_lens, model.z_source, model.cosmology.H0) == (0.5, 2.0, 73.0)
-    assert (model.noise, model.psf_fwhm) == (0.05, 0.12)
+    np.testing.assert_allclose([model.noise, model.psf_fwhm, model.pixel_size], [0.05, 0.12, 0.1])
     grid = model.grid
     assert grid.shape == (40, 50) and (grid.pixel_scale, grid.center_x) == (0.1, -0.5)
     x, y = grid.centres()
@@ -101,7 +48,7 @@ def test_template_is_read():
 
 def test_conventions():
     """Position angles from +y to -x, radii along the intermediate axis: by what the lenses do."""
-    model = from_coolest(_template())
+    model = from_coolest(a_template())
     epl, sie, chameleon, shear, _ = model.lens.parts
     # phi = 0 is along y; the ellipse of mean convergence one has axes theta_E sqrt(q), 1 / sqrt(q)
     along = sie.kappa(jnp.asarray([1.0, 1.0 + 0.2 * 0.6**0.5]), jnp.asarray([0.2 * 0.6**-0.5, 0.0]))
@@ -127,7 +74,7 @@ def test_conventions():
 def test_lenstronomy_reads_the_same():
     """Its x is to the left: e1 and gamma1 agree, and e2 and gamma2 have the other sign."""
     read = pytest.importorskip("lenstronomy.Util.coolest_read_util")
-    epl, *_, shear, _ = from_coolest(_template()).lens.parts
+    epl, *_, shear, _ = from_coolest(a_template()).lens.parts
     e1, e2 = read.qphi_coolest_to_e1e2_lenstronomy(0.7, 32.0)
     np.testing.assert_allclose([epl.e1, -epl.e2], [e1, e2], rtol=1e-12)
     g1, g2 = read.gamma_phi_coolest_to_g1_g2_lenstronomy(0.07, 40.0)
@@ -135,15 +82,12 @@ def test_lenstronomy_reads_the_same():
 
 
 def test_there_and_back(tmp_path):
-    model = from_coolest(_template())
+    model = from_coolest(a_template())
     path = tmp_path / "template.json"
     write_coolest(path, model)
-    again = read_coolest(path)
-    assert jax.tree.structure(again) == jax.tree.structure(model)
-    for one, two in zip(jax.tree.leaves(again), jax.tree.leaves(model), strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
+    assert_same(read_coolest(path), model)
     values = json.loads(path.read_text())["lensing_entities"][0]["mass_model"][0]["parameters"]
-    given = _template()["lensing_entities"][1]["mass_model"][0]["parameters"]
+    given = a_template()["lensing_entities"][1]["mass_model"][0]["parameters"]
     for key, parameter in given.items():
         expected = parameter["point_estimate"]["value"]
         np.testing.assert_allclose(values[key]["point_estimate"]["value"], expected, rtol=1e-12)
@@ -153,14 +97,17 @@ def test_there_and_back(tmp_path):
     assert type(again.lens) is masses.SIE and again.cosmology.H0 == 67.0
     assert again.source is again.lens_light is again.grid is again.noise is None
     assert {row.kind for row in (*MASS.values(), *LIGHT.values())} == {
-        masses.SIE, masses.EPL, masses.Chameleon, masses.Shear, masses.Sheet, lights.Sersic,
-        lights.Shapelets,
+        masses.SIE, masses.EPL, masses.Chameleon, masses.Shear, masses.Sheet,
+        masses.PixelPotential, lights.Sersic, lights.Shapelets, lights.Uniform, lights.PixelSource,
     }  # fmt: skip
+
+
+ROUND = {"theta_E": 1.0, "q": 1.0, "center_x": 0.0, "center_y": 0.0}
 
 
 def _changed(**changes):
     """The template with values at paths such as 'lensing_entities.1.redshift'."""
-    template = copy.deepcopy(_template())
+    template = copy.deepcopy(a_template())
     for path, value in changes.items():
         *steps, last = [int(s) if s.isdigit() else s for s in path.split("__")]
         part = template
@@ -174,12 +121,45 @@ def _changed(**changes):
     ("changes", "message"),
     [
         ({"standard": "other"}, "no COOLEST template"),
-        ({"lensing_entities__1__redshift": 0.3}, r"redshifts \[0.3, 0.5, 2.0\]"),
-        ({"lensing_entities__1__mass_model__0__type": "NFW"}, "'NFW' here; there are .* SIE, PEMD"),
-        ({"lensing_entities__1__mass_model__0__parameters__q": {}}, "'q' of PEMD"),
-        ({"lensing_entities__0__mass_model": [_row("ConvergenceSheet", kappa_s=0.1)]}, "has mass"),
+        ({"lensing_entities__1__redshift": None}, "redshift of 'a lens' is None; give a number"),
+        ({"lensing_entities__1__redshift": "0.5"}, "redshift of 'a lens' is '0.5'"),
+        (
+            {"lensing_entities__1__mass_model__0__type": "NFW"},
+            r"NFW of 'a lens': .* no unit\); there are .* SIE, PEMD.* skip=\('NFW',\)",
+        ),
+        ({"lensing_entities__1__mass_model__0__parameters__q": {}}, "for 'q' of PEMD of 'a lens'"),
+        (
+            {"lensing_entities__1__mass_model__0__parameters__q": estimated(0.0)},
+            "PEMD of 'a lens': `q` = 0.0",
+        ),
+        (
+            {"lensing_entities__1__mass_model__0__parameters__q": estimated("0.7")},
+            "PEMD of 'a lens': .*'str'",
+        ),
+        (
+            {"lensing_entities__1__mass_model__0__parameters__gamma": estimated(3.5)},
+            "PEMD of 'a lens': EPL: argument `gamma`",
+        ),
+        (
+            {
+                "lensing_entities__1__mass_model": [
+                    profile(
+                        "NIE", theta_E=1.0, r_core=0.2, q=0.8, phi=0.0, center_x=0.0, center_y=0.0
+                    )
+                ]
+            },
+            "NIE of 'a lens': `r_core` = 0.2, .* give 0",
+        ),
+        (
+            {"lensing_entities__0__mass_model": [profile("ConvergenceSheet", kappa_s=0.1)]},
+            "has mass",
+        ),
         ({"cosmology__astropy_name": "Flatw0waCDM"}, "Flatw0waCDM"),
         ({"observation__pixels__num_pix_x": 40}, "not square"),
+        ({"observation__pixels__field_of_view_x": [2.0, -3.0]}, "from 2.0 to -3.0 .* increasing"),
+        ({"instrument__pixel_size": 0.2}, "0.1 arcsec by the image's field of view and 0.2 by"),
+        ({"observation": {}}, "1.2 pixels wide, .* give `pixel_size`"),
+        ({"meta": {"py/id": 3}}, "'py/id'.*dump_simple"),
     ],
 )
 def test_refusals_from_coolest(changes, message):
@@ -194,11 +174,13 @@ def test_refusals_from_coolest(changes, message):
         ("lens", masses.Shear(0.1, 0.0, 1.0), "`center_x`"),
         ("source", lights.Sersic(1.0, 1.0, 2.0, exact=True), "`exact`"),
         ("grid", Grid((3, 3), 0.1, 0.2), "turned"),
+        ("grid", Grid((4, 4), 0.5, 0.0, 1.0, 1.0), "begins at the origin"),
+        ("z_lens", None, "the lens has no redshift"),
         ("cosmology", Cosmology(w=-0.9), "flat LCDM"),
     ],
 )
 def test_refusals_to_coolest(field, value, message):
-    model = from_coolest(_template())
+    model = from_coolest(a_template())
     replaced = eqx.tree_at(lambda m: getattr(m, field), model, value)
     with pytest.raises(ValueError, match=message):
         to_coolest(replaced)
