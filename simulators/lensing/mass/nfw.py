@@ -47,6 +47,8 @@ class NFW(AbstractCircular):
     [0.72, 0.96]
     """
 
+    tabulated = True
+
     Rs: jax.Array = eqx.field(converter=as_float)
     alpha_Rs: jax.Array = eqx.field(converter=as_float)
     center_x: jax.Array = eqx.field(converter=as_float, default=0.0)
@@ -97,6 +99,8 @@ class NFWEllipsePotential(AbstractEllipsePotential):
     >>> [round(float(a), 3) for a in halo.deflection([3.0, 4.0])]
     [0.563, 1.122]
     """
+
+    tabulated = True
 
     Rs: jax.Array = eqx.field(converter=as_float)
     alpha_Rs: jax.Array = eqx.field(converter=as_float)
@@ -151,6 +155,8 @@ class TNFW(AbstractCircular):
     >>> [round(float(a), 4) for a in halo.deflection([0.06, 0.08])]
     [0.0109, 0.0145]
     """
+
+    tabulated = True
 
     Rs: jax.Array = eqx.field(converter=as_float)
     alpha_Rs: jax.Array = eqx.field(converter=as_float)

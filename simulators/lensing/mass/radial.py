@@ -2,8 +2,11 @@
 
 import abc
 
+import equinox as eqx
+
 from simulators.lensing.directions import from_centre
 from simulators.lensing.mass.base import AbstractMass
+from simulators.lensing.mass.radial_table import WORTH, tabulate
 from simulators.shared.elementwise import at_least, tiny
 from simulators.shared.fields import cast
 
@@ -14,6 +17,9 @@ class AbstractRadial(AbstractMass):
     A leaf of the subclasses has the fields `center_x` and `center_y` and gives the round lens as
     `profile`, `pull` and `shell`.
     """
+
+    #: Whether many rays take `pull` from a table: it is dear, and analytic but for R^2 <= 0.
+    tabulated = False
 
     @abc.abstractmethod
     def profile(self, r2):
@@ -26,6 +32,25 @@ class AbstractRadial(AbstractMass):
     @abc.abstractmethod
     def shell(self, r2):
         """The convergence at R."""
+
+    def _pull(self, r2):
+        """`pull`, by the cheaper way."""
+        if not (self.tabulated and r2.size >= WORTH):
+            return self.pull(r2)
+        # Where it is placed has no part in it, and needs no derivative's table.
+        halo = eqx.tree_at(self._placement, self, replace_fn=lambda leaf: None)
+        return tabulate(_pull, halo, r2.ravel())[0].reshape(r2.shape)
+
+    @staticmethod
+    def _placement(lens):
+        return [getattr(lens, name) for name in _PLACEMENT if hasattr(lens, name)]
+
+
+_PLACEMENT = ("center_x", "center_y", "e1", "e2")
+
+
+def _pull(halo, r2):
+    return (halo.pull(r2),)
 
 
 class AbstractCircular(AbstractRadial):
@@ -46,7 +71,7 @@ class AbstractCircular(AbstractRadial):
     def alpha(self, x, y):
         """The deflection [arcsec]."""
         x, y, r2 = self._radius(x, y)
-        pull = self.pull(r2)
+        pull = self._pull(r2)
         return pull * x, pull * y
 
     def hessian(self, x, y):
@@ -90,7 +115,7 @@ class AbstractEllipsePotential(AbstractRadial):
     def alpha(self, x, y):
         """The deflection [arcsec]."""
         _, px, py, r2 = self._form(x, y)
-        pull = self.pull(r2)
+        pull = self._pull(r2)
         return pull * px, pull * py
 
     def hessian(self, x, y):
