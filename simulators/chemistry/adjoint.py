@@ -1,5 +1,7 @@
 """The integration as one function that is differentiable in both modes."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -46,6 +48,8 @@ def integrate(system, control, block, y0, t0, times, args):
     if system.by_cell:
         primal, push, pull = (merged_by_vmap(in_blocks(f, block)) for f in (primal, push, pull))
         push = along_together(push, 4)
+    else:
+        push = _alone(push)
 
     @jax.custom_jvp
     def core(y0, t0, times, theta):
@@ -53,22 +57,35 @@ def integrate(system, control, block, y0, t0, times, args):
 
     @core.defjvp
     def _(primals, tangents):
-        y0, t0, times, theta = given = _once(primals)
+        given = _once(primals)
+        _, t0, times, theta = given
         d_y0, _, d_times, d_theta = tangents
         if keeps_log:
             out, steps = run(*given, True)
-            maps = lambda d: steps.push(y0, theta, *d), lambda bar: steps.pull(theta, bar)
+            back = partial(steps.pull, theta)
         else:
             out = primal(*given)
-            maps = lambda d: push(*given, *d), lambda bar: pull(*given, bar)
+            back = partial(pull, *given)
         ys, status = out[:2]
-        d_ys = linear_map(*maps, (d_y0, d_theta), jax.eval_shape(lambda: ys))
+        d_ys = linear_map(
+            lambda d: push(*given, *d), back, (d_y0, d_theta), jax.eval_shape(lambda: ys)
+        )
         slopes = jax.lax.map(lambda at: bound.rhs(*at, theta), (times, ys))
         moves = (status == SUCCESS)[None] & (times > t0[None])
         d_ys = d_ys + jnp.where(moves, d_times, jnp.zeros_like(d_times))[:, None] * slopes
         return out, (d_ys, *(jnp.zeros(x.shape, jax.dtypes.float0) for x in out[1:]))
 
     return core(y0, _constant(t0), times, theta)
+
+
+def _alone(push):
+    """`push` of one direction, without an axis of them."""
+
+    def one(y0, t0, times, theta, d_y0, d_theta):
+        d_y0, d_theta = jax.tree.map(lambda d: d[None], (d_y0, d_theta))
+        return push(y0, t0, times, theta, d_y0, d_theta)[0]
+
+    return one
 
 
 @jax.custom_jvp

@@ -118,11 +118,15 @@ def march(
     directions = 0 if tangents is None else len(tangents.y)
 
     def tiled(tree):
-        """(..., B) -> (..., P B)."""
+        """(..., B) -> (..., P B); one direction leaves arguments of any shape as they are."""
+        if directions == 1:
+            return tree
         return jax.tree.map(lambda a: jnp.concatenate([a] * directions, axis=-1), tree)
 
     def merged(tree):
         """(P, ..., B) -> (..., P B)."""
+        if directions == 1:
+            return jax.tree.map(lambda a: a[0], tree)
         return jax.tree.map(lambda a: jnp.concatenate(list(a), axis=-1), tree)
 
     if tangents is not None:

@@ -1,4 +1,4 @@
-"""The steps that were taken, again: their tangents forward and their cotangents backward.
+"""The steps that were taken, again: their cotangents backward.
 
 A step is differentiated as the map that it is, with its length held fixed, so both modes give the
 derivatives of the same numbers and agree to rounding; they are those of the exact solution as
@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 
 from simulators.chemistry import rodas
-from simulators.chemistry.march import put_outputs
 
 
 class Bound:
@@ -75,29 +74,6 @@ class Replay:
         factors = self.lu.factor(1.0 / (rodas.GAMMA * h), self.system.jacobian(t, y, theta))
         made = rodas.step(self.system, lambda b: self.lu.solve(factors, b), t, y, h, theta)
         return (t, after, h, accepted), factors, made
-
-    def push(self, y0, theta, dy0, d_theta):
-        """Tangents of the outputs, (T, S, B)."""
-
-        def body(i, carry):
-            y, dy, d_ys = carry
-            (t, after, h, accepted), factors, made = self.step(i, y, theta)
-            tangent = rodas.push(
-                self.system, lambda b: self.lu.solve(factors, b),
-                t, y, h, theta, made.ks, dy, d_theta,
-            )  # fmt: skip
-            inner = rodas.inner(tangent.ks)
-
-            def value(time):
-                return rodas.between(dy, tangent.end, inner, (time - t) / h)
-
-            d_ys = put_outputs(d_ys, self.times, t, after, value)
-            keep = accepted[None]
-            return jnp.where(keep, made.end, y), jnp.where(keep, tangent.end, dy), d_ys
-
-        early = (self.times <= self.log.t[0][None])[:, None]
-        d_ys = jnp.where(early, dy0[None], jnp.zeros_like(dy0)[None])
-        return jax.lax.fori_loop(0, self.attempts, body, (y0, dy0, d_ys))[2]
 
     def pull(self, theta, ys_bar):
         """Cotangents of the first state and of theta from those of the outputs."""
