@@ -24,13 +24,11 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("EQX_ON_ERROR", "nan")
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.trials import compared, kept, nuts_coverage, simulations, trained
+from benchmarks.trials import nuts_coverage, sampled, simulations, trained
 from jaxastro.diagnose import calibration
-from jaxastro.infer import find_map, laplace, nuts
-from jaxastro.sbi import npe, reweight
+from jaxastro.sbi import npe
 from simulators.chemistry import Conditions, Network
 from simulators.chemistry.dark_cloud import cloud_model, low_metal, with_grains
 from simulators.chemistry.observe import ObservedAbundances
@@ -52,25 +50,6 @@ def dark_cloud_model(path):
     return cloud_model(network, Conditions(2e4, 10.0), low_metal(network), observed)
 
 
-def sampled(out, key, model, abundances, i):
-    """NUTS from the maximum."""
-
-    def sample():
-        target = model.condition(abundances)
-        best = find_map(key, target, n_draws=64, n_starts=4, n_keep=2)
-        return nuts(
-            key,
-            target,
-            n_chains=2,
-            n_warmup=150,
-            n_draws=300,
-            initial=laplace(target, best),
-            target_accept=0.9,
-        )
-
-    return kept(out / f"nuts-{i}.nc", sample)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--network", default="../shared/data/chemistry/umist_rate12.csv")
@@ -89,15 +68,8 @@ def main():
     estimator = trained(npe, place, npe_key, pairs, members=members)
     print(f"NPE, {len(new)} new clouds: {calibration(key, estimator, new)}", flush=True)
 
-    exact = []
-    for i in range(options.mocks):
-        abundances = jnp.asarray(new.observations[i])
-        exact.append(sampled(out, jax.random.fold_in(key, i), model, abundances, i))
-        if i < 3:
-            learnt = estimator.posterior(abundances)
-            compared(key, f"mock {i} against NUTS", exact[i], {"NPE": learnt})
-            near = reweight(key, learnt, model, abundances, 1000)
-            print(f"mock {i}: {near.ess:.0f} of 1000 draws of NPE are effective", flush=True)
+    settings = {"search": {"n_draws": 64, "n_starts": 4}, "n_warmup": 150, "target_accept": 0.9}
+    exact = sampled(out, key, model, new, estimator, options.mocks, **settings)
     if exact:
         nuts_coverage(model.prior, exact, new, estimator)
 

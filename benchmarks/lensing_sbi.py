@@ -27,12 +27,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from benchmarks.trials import compared, kept, nuts_coverage, simulations, trained
+from benchmarks.trials import nuts_coverage, sampled, simulations, trained
 from jaxastro.core import Model, Parameter, Prior
 from jaxastro.diagnose import calibration
-from jaxastro.infer import find_map, laplace, nuts
 from jaxastro.nn import ConvEmbedding
-from jaxastro.sbi import npe, reweight
+from jaxastro.sbi import npe
 from simulators.lensing.grid import Grid
 from simulators.lensing.light import Sersic
 from simulators.lensing.mass import EPL, Shear
@@ -87,18 +86,6 @@ def image_model(prior, side, scale, noise, supersampling, dtype):
     return Model(prior, LensedImage(scene, grid, GaussianNoise(jnp.asarray(noise, dtype)), psf))
 
 
-def sampled(out, key, model, image, i):
-    """NUTS from the maximum."""
-
-    def sample():
-        target = model.condition(image)
-        best = find_map(key, target, n_starts=16, n_keep=2)
-        start = laplace(target, best)
-        return nuts(key, target, n_chains=2, n_warmup=100, n_draws=300, initial=start)
-
-    return kept(out / f"nuts-{i}.nc", sample)
-
-
 def images(options):
     """NPE and NUTS on images of one lens."""
     out = options.out
@@ -114,15 +101,8 @@ def images(options):
     estimator = trained(npe, out / f"npe-{n}", npe_key, pairs, **settings)
     print(f"NPE, {len(new)} new images: {calibration(key, estimator, new)}", flush=True)
 
-    exact = []
-    for i in range(options.mocks):
-        image = jnp.asarray(new.observations[i])
-        exact.append(sampled(out, jax.random.fold_in(key, i), model, image, i))
-        if i < 3:
-            learnt = estimator.posterior(image)
-            compared(key, f"mock {i} against NUTS", exact[i], {"NPE": learnt})
-            near = reweight(key, learnt, model, image, 2000)
-            print(f"mock {i}: {near.ess:.0f} of 2000 draws of NPE are effective", flush=True)
+    settings = {"search": {"n_starts": 16}, "n_warmup": 100, "weighed": 2000}
+    exact = sampled(out, key, model, new, estimator, options.mocks, **settings)
     if exact:
         nuts_coverage(model.prior, exact, new, estimator)
 

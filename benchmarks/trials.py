@@ -4,13 +4,16 @@ Each function keeps what it makes in a folder, so that a stopped benchmark goes 
 """
 
 import time
+from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxastro.core import SamplePosterior, checkpoint
 from jaxastro.diagnose import c2st, sbc_ranks, sbc_test
-from jaxastro.sbi import Simulations, simulate
+from jaxastro.infer import find_map, laplace, nuts
+from jaxastro.sbi import Simulations, reweight, simulate
 
 BLOCK = 1000
 LEVELS = (0.5, 0.68, 0.9)
@@ -58,6 +61,30 @@ def kept(path, sample):
         print(f"{path.stem}: {time.perf_counter() - began:.0f} s", flush=True)
         posterior.save(path)
     return SamplePosterior.load(path)
+
+
+def sampled(folder, key, model, new, estimator, n, search, weighed=1000, **settings):
+    """NUTS from the maximum for the first n of `new`, of which three are compared with NPE.
+
+    `search` are the settings of `find_map`, the others those of `nuts`; `weighed` draws of NPE are
+    reweighted.
+    """
+
+    def sample(key, x):
+        target = model.condition(x)
+        start = laplace(target, find_map(key, target, n_keep=2, **search))
+        return nuts(key, target, n_chains=2, n_draws=300, initial=start, **settings)
+
+    posteriors = []
+    for i in range(n):
+        own, x = jax.random.fold_in(key, i), jnp.asarray(new.observations[i])
+        posteriors.append(kept(folder / f"nuts-{i}.nc", partial(sample, own, x)))
+        if i < 3:
+            learnt = estimator.posterior(x)
+            compared(key, f"mock {i} against NUTS", posteriors[i], {"NPE": learnt})
+            ess = reweight(key, learnt, model, x, weighed).ess
+            print(f"mock {i}: {ess:.0f} of {weighed} draws of NPE are effective", flush=True)
+    return posteriors
 
 
 def compared(key, label, reference, posteriors):
