@@ -1,9 +1,11 @@
 """From a lens, a source and lens light to an image."""
 
+import equinox as eqx
 import jax.numpy as jnp
 
 from simulators.lensing.light.base import AbstractLight
 from simulators.lensing.mass.base import AbstractMass
+from simulators.shared.batches import one_by_one
 
 
 def render(lens, source, lens_light, grid, psf=None):
@@ -17,7 +19,8 @@ def render(lens, source, lens_light, grid, psf=None):
     `ImageModel.image`: a brightness in flux / arcsec^2 times the area, with
     `supersampling_convolution` and `supersampling_kernel_size=None` for the supersampled PSF.
 
-    On CPUs a batch of images is fastest through `jax.lax.map`: `jax.vmap` takes twice as long.
+    On CPUs `jax.vmap` makes one image after the other, in three quarters of the time of single
+    calls. Of gradients it makes all at once, in twice the time: there use `jax.lax.map`.
 
     Args:
         lens: an `AbstractMass`, or None where nothing is deflected.
@@ -40,6 +43,16 @@ def render(lens, source, lens_light, grid, psf=None):
     ((41, 41), 10.0)
     """
     _check(lens, [source], [lens_light])
+    return _rendered(lens, source, lens_light, grid, psf)
+
+
+@eqx.filter_jit
+def _rendered(*scene):
+    # Compiled as one for the sake of calls outside `jit`, where each would be a new program.
+    return one_by_one(_render, *scene)
+
+
+def _render(lens, source, lens_light, grid, psf):
     x, y = grid.subpixels()
     light = None if lens_light is None else lens_light.brightness(x, y)
     if source is not None:
@@ -78,7 +91,11 @@ def design(lens, sources, lens_lights, grid, psf=None):
         beta = _trace(lens, x, y)
         rows += [source.basis(*beta) for source in sources]
     rows += [light.basis(x, y) for light in lens_lights]
-    return _observe(jnp.concatenate(rows), grid, psf)
+    # One array of all subpixels XLA would compute element by element, in five times the time.
+    if psf is None or psf.supersampling == 1:
+        pixels = jnp.concatenate([jnp.mean(row, axis=-3) for row in rows])
+        return (pixels if psf is None else psf.convolve(pixels)) * grid.pixel_area
+    return jnp.concatenate([psf.observe(row) for row in rows]) * grid.pixel_area
 
 
 def _check(lens, sources, lens_lights):
