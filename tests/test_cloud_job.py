@@ -60,12 +60,17 @@ def test_command_makes_a_posterior_and_resumes(network, observed, tmp_path, caps
         (["--observed", "none.csv"], "none.csv: no such file"),
         (["--n-H", "-1"], "`n_H` = -1.0"),
         (["--follow", "HCO"], "'HCO' is not in the network"),
+        (["--observed", "ammonia.csv"], "'NH3' is not in the network"),
         (["--species", "H2,XY7"], "XY7"),
     ],
 )
-def test_bad_input_is_one_line(network, tmp_path, capsys, options, said):
-    command = ["cloud", str(network), "--species", SPECIES, "--out", str(tmp_path)]
+def test_bad_input_is_one_line(network, tmp_path, monkeypatch, capsys, options, said):
+    """Before anything is computed or written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ammonia.csv").write_text("species,log10_x,sigma\nNH3,-8.0,0.2\n")
+    command = ["cloud", str(network), "--species", SPECIES, "--out", str(tmp_path / "out")]
     assert main([*command, *options]) == 2
+    assert not (tmp_path / "out").exists()
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert said in error
 

@@ -18,7 +18,7 @@ def run(args) -> int:
 
     from simulators.chemistry import RateTable
     from simulators.chemistry.dark_cloud import low_metal
-    from simulators.chemistry.evolve import evolve
+    from simulators.chemistry.evolve import evolve, index_of
     from simulators.chemistry.figures import abundance_figure
     from simulators.chemistry.observe import read_abundances
 
@@ -27,6 +27,10 @@ def run(args) -> int:
     network = _network(args)
     print(network.report)
     conditions = _conditions(args)
+    followed = args.follow.split(",") if args.follow else _followed(network, observed)
+    # Before the first integration, not after it.
+    for name in (*followed, *(observed.names if observed else ())):
+        index_of(network.species, name)
     args.out.mkdir(parents=True, exist_ok=True)
     table, initial = RateTable.of(network), low_metal(network)
     table.warn_outside(conditions)
@@ -36,7 +40,6 @@ def run(args) -> int:
         raise ValueError(f"the integration ended early, with result {int(history.result)}.")
     clock.say(f"{len(table.species)} species to {times[-1]:.0e} yr in {int(history.steps)} steps")
     _write_abundances(args.out / "abundances.ecsv", history)
-    followed = args.follow.split(",") if args.follow else _followed(network, observed)
     text = _chemistry(args, table, conditions, initial, history, followed, clock)
     (args.out / "chemistry.txt").write_text(text + "\n")
     print(text)
