@@ -98,8 +98,7 @@ def _by_table(function, theta, r2):
     edges = floats((first + jnp.arange(_PIECES + 1, dtype=integer)) << shift)
     middle, half = 0.5 * (edges[1:] + edges[:-1]), 0.5 * (edges[1:] - edges[:-1])
     nodes = middle[:, None] + half[:, None] * jnp.asarray(_NODES[None], r2.dtype)
-    # Without the barrier XLA computes `function` anew for each of its parts.
-    values = jax.lax.optimization_barrier(function(theta, nodes.ravel()))
+    values = function(theta, nodes.ravel())
     to_powers = _to_powers(r2.dtype)
     tables = [value.reshape(nodes.shape) @ to_powers for value in values]
 
