@@ -80,7 +80,7 @@ def _conditions(args):
 
 def _followed(network, observed):
     if observed is not None:
-        return [name for name in observed.names if name in network.species][:2]
+        return observed.names[:2]
     return [name for name in ("CO", "HCO+") if name in network.species]
 
 

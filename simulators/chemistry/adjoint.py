@@ -6,11 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from simulators.chemistry.blocks import along_together, in_blocks, merged_by_vmap
+from simulators.chemistry.blocks import along_together, merged_by_vmap
 from simulators.chemistry.linear import linear_map
 from simulators.chemistry.march import SUCCESS, Tangents, march
 from simulators.chemistry.replay import Bound, Replay
 from simulators.chemistry.sparse import planned
+from simulators.shared.batches import in_blocks
 
 
 def integrate(system, control, block, y0, t0, times, args):

@@ -1,38 +1,9 @@
-"""Functions of arrays that have cells as their last axis: in blocks, and under vmap."""
+"""Functions of arrays that have cells as their last axis, under vmap."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-
-
-def in_blocks(function: Callable, block: int) -> Callable:
-    """`function` of trees of arrays with cells last, of at most `block` cells at a time.
-
-    Blocks of equal size are taken one after another; the last cell is repeated to fill the last.
-    What `function` returns must have the cells last as well.
-    """
-
-    def call(*trees):
-        cells = jax.tree.leaves(trees)[0].shape[-1]
-        count = -(-cells // block)
-        if count <= 1:
-            return function(*trees)
-        size = -(-cells // count)
-
-        def cut(a):
-            missing = count * size - cells
-            a = jnp.concatenate([a, jnp.repeat(a[..., -1:], missing, axis=-1)], axis=-1)
-            return jnp.moveaxis(a.reshape(*a.shape[:-1], count, size), -2, 0)
-
-        def join(a):
-            a = jnp.moveaxis(a, 0, -2)
-            return a.reshape(*a.shape[:-2], -1)[..., :cells]
-
-        found = jax.lax.map(lambda trees: function(*trees), jax.tree.map(cut, trees))
-        return jax.tree.map(join, found)
-
-    return call
 
 
 def merged_by_vmap(function: Callable) -> Callable:

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from simulators.chemistry.blocks import in_blocks
 from simulators.chemistry.conditions import Conditions
 from simulators.chemistry.gas import Gas, GasSystem
 from simulators.chemistry.kinetics import Kinetics
@@ -20,6 +19,7 @@ from simulators.chemistry.network import Network
 from simulators.chemistry.rates import RateTable
 from simulators.chemistry.solver import solve
 from simulators.chemistry.species import species
+from simulators.shared.batches import in_blocks
 from simulators.shared.fields import known
 
 #: Julian year [s].

@@ -100,8 +100,8 @@ def _read_grid(pixels, reading, image, psf):
     shape, scale, x, y = extent(pixels, "the image", None if image is None else image.shape)
     if not all(shape):
         return None
-    edges = [pixels.get(f"field_of_view_{axis}") or (0, 0) for axis in ("x", "y")]
-    if scale is None or all(low == 0 for low, _ in edges):
+    lowest = [(pixels.get(f"field_of_view_{axis}") or (0, 0))[0] for axis in ("x", "y")]
+    if scale is None or not any(lowest):
         # A size alone: the image is centred on the origin, as everywhere in COOLEST's own code.
         x = y = 0.0
     size = reading.pixel_size

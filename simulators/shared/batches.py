@@ -1,7 +1,10 @@
-"""What a batch does on a CPU."""
+"""Batches in parts that fit the cache of a core, or memory."""
+
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 
 def one_by_one(function, *trees):
@@ -29,3 +32,32 @@ def one_by_one(function, *trees):
         return jax.jvp(plain, primals, tangents)
 
     return call(arrays)
+
+
+def in_blocks(function: Callable, block: int) -> Callable:
+    """`function` of trees of arrays with cells last, of at most `block` cells at a time.
+
+    Blocks of equal size are taken one after another; the last cell is repeated to fill the last.
+    What `function` returns must have the cells last as well.
+    """
+
+    def call(*trees):
+        cells = jax.tree.leaves(trees)[0].shape[-1]
+        count = -(-cells // block)
+        if count <= 1:
+            return function(*trees)
+        size = -(-cells // count)
+
+        def cut(a):
+            missing = count * size - cells
+            a = jnp.concatenate([a, jnp.repeat(a[..., -1:], missing, axis=-1)], axis=-1)
+            return jnp.moveaxis(a.reshape(*a.shape[:-1], count, size), -2, 0)
+
+        def join(a):
+            a = jnp.moveaxis(a, 0, -2)
+            return a.reshape(*a.shape[:-2], -1)[..., :cells]
+
+        found = jax.lax.map(lambda trees: function(*trees), jax.tree.map(cut, trees))
+        return jax.tree.map(join, found)
+
+    return call

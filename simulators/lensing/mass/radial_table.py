@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from simulators.shared.batches import in_blocks
+
 # Each octave of the squared radius is cut into 8 pieces with a polynomial of 8 coefficients. A
 # function whose singularities lie at R^2 <= 0 converges there as 34^-8, and a row of the table is
 # one line of a processor's cache. 44 octaves reach down to 2^-22 of the largest radius.
@@ -114,14 +116,6 @@ def _by_table(function, theta, r2):
         return jnp.sum(table.at[row].get(mode="clip") * jnp.stack(powers, axis=-1), axis=-1)
 
     return tuple(
-        jnp.where(finite, _in_chunks(functools.partial(evaluate, table), r2), jnp.nan)
+        jnp.where(finite, in_blocks(functools.partial(evaluate, table), _CHUNK)(r2), jnp.nan)
         for table in tables
     )
-
-
-def _in_chunks(evaluate, r2):
-    length = r2.shape[0]
-    count = -(-length // _CHUNK)
-    size = -(-length // count)
-    padded = jnp.concatenate([r2, jnp.broadcast_to(r2[-1], (count * size - length,))])
-    return jax.lax.map(evaluate, padded.reshape(count, size)).ravel()[:length]
